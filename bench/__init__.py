@@ -1,0 +1,1 @@
+"""Measurements of Seawall beside every Python library that does the same work."""

@@ -1,0 +1,24 @@
+"""How long a run takes: one value object that every scenario reads."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Rounds and bounds of a run; every load ends by itself.
+
+    `lap` is the CPU time, in seconds, that one contender gets in one round. `growth_calls` and
+    `growth_seconds` bound the memory check, whichever comes first.
+    """
+
+    rounds: int = 31
+    lap: float = 0.010
+    growth_calls: int = 1_000_000
+    growth_seconds: float = 6.0
+    thread_calls: int = 50_000
+    callers: int = 1_000
+
+    @classmethod
+    def quick(cls) -> "Plan":
+        """Return a plan of a few seconds a scenario: good for a look, not for a claim."""
+        return cls(rounds=9, lap=0.003, growth_calls=50_000, growth_seconds=0.3, thread_calls=10_000)

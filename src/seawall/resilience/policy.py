@@ -1,0 +1,190 @@
+"""What every policy can do: decorate, call, guard a block, report events, and fit into a pipeline."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
+from typing import Any, ClassVar, ParamSpec, Self, TypeVar
+
+from seawall.core import SYSTEM_CLOCK, Clock, Events
+from seawall.resilience.weave import Face, Fragment, face_of, source, weave
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+SILENT = Events()
+"""The stream of policies that nobody gave one; nothing subscribes to it."""
+
+UNNAMED = "unnamed"
+
+FREE_THREADED = not getattr(sys, "_is_gil_enabled", lambda: True)()
+"""Whether counters need a lock. With the GIL, CPython switches threads at calls and backward jumps only, so
+`slot += 1` is exact without; a test counts on several threads."""
+
+
+class Policy:
+    """Anything that runs, refuses, repeats, bounds, races or replaces a call.
+
+    Every policy is used in four ways: `@policy` on `async def`, `def`, and generator functions of both
+    kinds; `await policy.call(fn, *args)` (without `await` for a `def`); `with policy.guard():` and
+    `async with policy.guard():` where the block need not be repeated; and as a member of a `Pipeline`.
+    A policy without a name or events of its own takes those of the first pipeline it is put into.
+    """
+
+    title: ClassVar[str] = "policy"
+    repeats: ClassVar[bool] = False
+    """Whether the call may run more than once, so that a `with` block can't stand for it."""
+
+    def __init__(self, name: str | None, clock: Clock | None, events: Events | None) -> None:
+        if name is not None and (not isinstance(name, str) or not name):
+            message = f"{type(self).__name__}: the name is {name!r}; allowed: a string that is not empty"
+            raise TypeError(message)
+        self.name = name or UNNAMED
+        self.clock: Clock = clock or SYSTEM_CLOCK
+        self.events = events or SILENT
+        self._ad_hoc: dict[Face, Callable[..., Any]] = {}
+
+    @property
+    def policies(self) -> tuple[Any, ...]:
+        """The policies to compose, outermost first: this one, or a pipeline's members."""
+        return (self,)
+
+    def fragment(self, face: Face) -> Fragment:
+        """This policy's lines for the weaver."""
+        raise NotImplementedError
+
+    def around(self, call: Callable[..., Any], face: Face) -> Callable[..., Any] | None:
+        """A function around `call`, for a policy that can't be woven; None for one that can."""
+        return None
+
+    def adopt(self, name: str, events: Events) -> None:
+        """Take the name and the events of a pipeline, unless this policy has its own."""
+        if self.name == UNNAMED:
+            self.name = name
+        if self.events is SILENT:
+            self.events = events
+
+    def __call__(self, fn: F) -> F:
+        """Decorate `fn`; name, signature and docstring stay."""
+        return compose(self.policies, fn, face_of(fn, repr(self)))  # type: ignore[return-value]
+
+    def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `fn` once under this policy. The result of an `async def` is to be awaited."""
+        code = getattr(fn, "__code__", None)
+        plain = code is not None and code.co_flags & inspect.CO_COROUTINE
+        face = _CALL if plain else face_of(fn, repr(self))
+        call = self._ad_hoc.get(face)
+        if call is None:
+            if any(_opaque(policy, face) for policy in self.policies):
+                return compose(self.policies, fn, face)(*args, **kwargs)  # type: ignore[no-any-return]
+            call = self._ad_hoc[face] = weave(_fragments(self.policies, face), face, None, ad_hoc=True)
+        return call(fn, *args, **kwargs)  # type: ignore[no-any-return]
+
+    def guard(self) -> Guard:
+        """A context manager, for `with` and `async with`, whose block stands for the call."""
+        for policy in self.policies:
+            if getattr(policy, "repeats", True):
+                message = f"{policy!r} may run a call more than once and can't guard a block; decorate a function"
+                raise TypeError(message)
+        return Guard(self)
+
+    def source(self, *, awaits: bool = True) -> str:
+        """The woven text around an `async def` (or a `def`), for whoever wants to see what runs."""
+        face = Face("call", awaits)
+        return source(_fragments(self.policies, face), face)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+class Guard:
+    """A block under a policy. Make one for each use: `with breaker.guard():`."""
+
+    __slots__ = ("_context", "_policy")
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._context: Any = None
+
+    def __enter__(self) -> Self:
+        self._context = contextmanager(_guarded(self._policy, Face("guard", False)))()
+        self._context.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._context.__exit__(kind, error, trace)  # type: ignore[no-any-return]
+
+    async def __aenter__(self) -> Self:
+        self._context = asynccontextmanager(_guarded(self._policy, Face("guard", True)))()
+        await self._context.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._context.__aexit__(kind, error, trace)  # type: ignore[no-any-return]
+
+
+def compose(policies: Sequence[Any], fn: Callable[..., Any], face: Face) -> Callable[..., Any]:
+    """Put `policies`, outermost first, around `fn`: neighbours that can be woven become one function."""
+    call = fn
+    segment: list[Any] = []
+    for policy in reversed(policies):
+        if _opaque(policy, face):
+            if segment:
+                call = weave(_fragments(segment, face), face, call)
+                segment = []
+            call = functools.update_wrapper(_around(policy, call, face), fn)
+        else:
+            segment.insert(0, policy)
+    return weave(_fragments(segment, face), face, call) if segment else call
+
+
+_CALL = Face("call", True)
+
+
+def _fragments(policies: Sequence[Any], face: Face) -> list[Fragment]:
+    return [policy.fragment(face) for policy in policies]
+
+
+def _opaque(policy: Any, face: Face) -> bool:
+    return not isinstance(policy, Policy) or type(policy).around is not Policy.around
+
+
+def _around(policy: Any, call: Callable[..., Any], face: Face) -> Callable[..., Any]:
+    """A function that runs `call` through a policy of the user's own: a callable that takes the call."""
+    if isinstance(policy, Policy):
+        return policy.around(call, face) or call
+    if face.kind == "stream":
+        message = f"{policy!r} is a plain callable and can't stand around a generator function"
+        raise TypeError(message)
+    if face.awaits:
+
+        async def through(*args: Any, **kwargs: Any) -> Any:
+            return await policy(functools.partial(call, *args, **kwargs))
+
+        return through
+    if face_of(policy, "a pipeline").awaits:
+        message = (
+            f"{policy!r} is `async def` and can't stand around a `def`; write it as a `def`, or make the call async"
+        )
+        raise TypeError(message)
+
+    def through_blocking(*args: Any, **kwargs: Any) -> Any:
+        return policy(functools.partial(call, *args, **kwargs))
+
+    return through_blocking
+
+
+def _guarded(policy: Policy, face: Face) -> Callable[..., Any]:
+    call = policy._ad_hoc.get(face)
+    if call is None:
+        call = policy._ad_hoc[face] = weave(_fragments(policy.policies, face), face, None)
+    return call
