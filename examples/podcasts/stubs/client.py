@@ -1,32 +1,26 @@
 """Starting, steering and ending the stub process, with the standard library alone."""
 
 import json
-import os
 import subprocess
-import sys
-import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
+from podcasts.child import child
 from podcasts.stubs.faults import Kind
 
 CONTROL_TIMEOUT = 5.0
 """Seconds for one call to the control API, which answers in milliseconds."""
-TERMINATE_TIMEOUT = 3.0
-"""Seconds the process has to end by itself before it is killed."""
 
 # Without a proxy, whatever the environment says: the stubs are on this machine.
 _opener = build_opener(ProxyHandler({}))
 
 
 class StubsError(Exception):
-    """The stub process did not start, or its control API refused a call."""
+    """The control API refused a call."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,47 +75,9 @@ def start_stubs(*, latency: float = 0.02, seed: int = 0, start_timeout: float = 
     """Run the stubs in a process of their own for the duration of the `with` block.
 
     `latency` and `start_timeout` are in seconds; `seed` fixes the jitter and which requests a fault strikes. Raises
-    `StubsError`, with what the process wrote to standard error, if it does not listen within `start_timeout`. The
+    `ChildError`, with what the process wrote to standard error, if it does not listen within `start_timeout`. The
     process ends with the block whatever happens in it, and by itself if this process dies.
     """
-    examples = str(Path(__file__).parents[2])
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (examples, os.environ.get("PYTHONPATH"))))}
-    command = [sys.executable, "-m", "podcasts.stubs", "--until-stdin-closes", f"--latency={latency}", f"--seed={seed}"]
-    with (
-        tempfile.TemporaryFile() as errors,
-        subprocess.Popen(  # noqa: S603 - this interpreter with these arguments
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment
-        ) as process,
-    ):
-        try:
-            addresses = _addresses(process, errors, start_timeout)
-            yield Stubs(control=addresses["control"], providers=addresses["providers"], process=process)
-        finally:
-            _end(process)
-
-
-def _addresses(process: subprocess.Popen[bytes], errors: IO[bytes], timeout: float) -> dict[str, Any]:
-    """Return the line of JSON that the process prints; a thread reads it, because a pipe has no portable timeout."""
-    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-    lines: list[bytes] = []
-    reader = threading.Thread(target=lambda stdout: lines.append(stdout.readline()), args=(process.stdout,))
-    reader.start()
-    reader.join(timeout)
-    if reader.is_alive() or not lines[0]:
-        _end(process)
-        reader.join()
-        errors.seek(0)
-        written = errors.read().decode(errors="replace").strip() or "nothing"
-        message = f"stubs did not listen within {timeout} s (exit code {process.returncode}); standard error: {written}"
-        raise StubsError(message)
-    addresses: dict[str, Any] = json.loads(lines[0])
-    return addresses
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(TERMINATE_TIMEOUT)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    arguments = ["podcasts.stubs", "--until-stdin-closes", f"--latency={latency}", f"--seed={seed}"]
+    with child(arguments, start_timeout=start_timeout) as (process, addresses):
+        yield Stubs(control=addresses["control"], providers=addresses["providers"], process=process)

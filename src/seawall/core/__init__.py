@@ -1,5 +1,6 @@
 """The ground under every part: clock, events, errors, options, lifecycle. Standard library only."""
 
+from seawall.core import deadline
 from seawall.core.clock import SYSTEM_CLOCK, Clock, SystemClock
 from seawall.core.errors import MissingExtraError, OptionError, SeawallError
 from seawall.core.events import Event, Events, Listener
@@ -19,4 +20,5 @@ __all__ = [
     "SeawallError",
     "Status",
     "SystemClock",
+    "deadline",
 ]

@@ -14,12 +14,14 @@ from typing import Any, ClassVar
 class SeawallError(Exception):
     """An error with a stable `code`, a `message` for people, and its data as attributes.
 
-    A subclass sets `code` (also the type of the problem body that answers a request), passes its arguments
+    A subclass sets `code` (also the type of the problem body that answers a request) and `status`, passes its arguments
     to `super().__init__` in order (so that it can be pickled), keeps them as attributes, and formats its
     message in `__str__`, which runs only when somebody reads it. Never a secret, never an SQL parameter.
     """
 
     code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    """The HTTP status that answers a request which ends in this error."""
 
     @property
     def message(self) -> str:

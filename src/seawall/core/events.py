@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
+from asyncio import CancelledError
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 _logger = logging.getLogger("seawall.events")
+_changing = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +44,12 @@ class Events:
             message = f"an event listener must be callable, got {listener!r}"
             raise TypeError(message)
         entry = (to or Event, listener)
-        self.listeners = (*self.listeners, entry)
+        with _changing:
+            self.listeners = (*self.listeners, entry)
 
         def unsubscribe() -> None:
-            self.listeners = tuple(other for other in self.listeners if other is not entry)
+            with _changing:
+                self.listeners = tuple(other for other in self.listeners if other is not entry)
 
         return unsubscribe
 
@@ -54,5 +59,6 @@ class Events:
             if isinstance(event, kind):
                 try:
                     listener(event)
-                except Exception:
+                # It awaits nothing, so a cancellation is not the caller's: it asked a cancelled task for its result.
+                except (Exception, CancelledError):
                     _logger.exception("listener %r failed on %r", listener, event)

@@ -32,12 +32,19 @@ def number(
     if (
         isinstance(value, bool)
         or not isinstance(value, int if integer else (int, float))
-        or not math.isfinite(value)
+        or not _finite(value)
         or (above is not None and value <= above)
         or (at_least is not None and value < at_least)
         or (at_most is not None and value > at_most)
     ):
         raise OptionError(owner, option, value, allowed)
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
 
 
 def one_of(owner: str, option: str, value: Any, choices: Iterable[Any]) -> None:

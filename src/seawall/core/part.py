@@ -58,8 +58,10 @@ class Lifecycle:
     __slots__ = ("_stack", "parts")
 
     def __init__(self, parts: Sequence[Part] = ()) -> None:
-        self.parts = list(parts)
+        self.parts: list[Part] = []
         self._stack: AsyncExitStack | None = None
+        for part in parts:
+            self.add(part)
 
     def add(self, part: Part) -> None:
         """Put `part` behind the others: started last, stopped first. Refused once running, and for a taken name."""
@@ -75,10 +77,15 @@ class Lifecycle:
         if self._stack is not None:
             message = "this lifecycle is running already"
             raise RuntimeError(message)
-        async with AsyncExitStack() as stack:
+        # From here on a second start and another part are refused.
+        self._stack = stack = AsyncExitStack()
+        try:
             for part in self.parts:
                 await stack.enter_async_context(part)
-            self._stack = stack.pop_all()
+        except BaseException as error:
+            self._stack = None
+            await stack.__aexit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     async def __aexit__(
@@ -92,12 +99,16 @@ class Lifecycle:
 
         async def ask(part: Part) -> Health:
             try:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(timeout) as limit:
                     return await part.check()
-            except TimeoutError:
-                return Health(status=Status.UNHEALTHY, message=f"no answer within {timeout:g} s")
-            except Exception as error:  # noqa: BLE001 - a check that fails is a finding
-                return Health(status=Status.UNHEALTHY, message=f"check failed: {type(error).__name__}")
+            except (Exception, asyncio.CancelledError) as error:
+                task = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                    raise
+                # A check that fails is a finding, also one that waited for a cancelled task or timed out by itself.
+                late = limit.expired()
+                message = f"no answer within {timeout:g} s" if late else f"check failed: {type(error).__name__}"
+                return Health(status=Status.UNHEALTHY, message=message)
 
         found = await asyncio.gather(*map(ask, self.parts))
         return {part.name: health for part, health in zip(self.parts, found, strict=True)}

@@ -1,6 +1,6 @@
 """Policies that stand between a call and a bad day. Each is usable alone; none needs a third-party package."""
 
-from seawall.resilience import deadline
+from seawall.core import deadline
 from seawall.resilience.adaptive import AdaptiveLimit, Priority, priority
 from seawall.resilience.backoff import Backoff
 from seawall.resilience.breaker import CircuitBreaker

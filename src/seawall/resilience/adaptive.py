@@ -9,10 +9,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import IntEnum
 
-from seawall.core import Clock, Events
+from seawall.core import Clock, Events, deadline
 from seawall.core.errors import OptionError
 from seawall.core.options import number
-from seawall.resilience import deadline
 from seawall.resilience import events as facts
 from seawall.resilience.errors import LimitExceededError, RejectedError
 from seawall.resilience.limits import Gradient2, LimitAlgorithm

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seawall.core import Clock, Events
+from seawall.core import Clock, Events, deadline
 from seawall.core.options import number
-from seawall.resilience import deadline
 from seawall.resilience import events as facts
 from seawall.resilience.errors import BulkheadFullError
 from seawall.resilience.permits import Permits, TaskWaiter, ThreadWaiter

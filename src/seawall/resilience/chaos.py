@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from seawall.core import Clock, Events
+from seawall.core import Clock, Events, deadline
 from seawall.core.errors import OptionError
 from seawall.core.options import number
-from seawall.resilience import deadline
 from seawall.resilience import events as facts
 from seawall.resilience.errors import InjectedError
 from seawall.resilience.policy import Policy

@@ -26,6 +26,7 @@ class RejectedError(SeawallError):
     """
 
     code = "rejected"
+    status = 503
 
     def __init__(self, name: str, retry_after: float | None = None) -> None:
         super().__init__(name, retry_after)
@@ -89,6 +90,7 @@ class RateLimitedError(RejectedError):
     """The rate limit has no token left for this call."""
 
     code = "rate-limited"
+    status = 429
 
     def __str__(self) -> str:
         return f"rate limit {self.name!r} is used up; next call in {self.retry_after or 0.0:.2f} s"
@@ -119,6 +121,7 @@ class DeadlineExceededError(RejectedError, TimeoutError):
     """The caller's deadline had passed before the call began."""
 
     code = "deadline-exceeded"
+    status = 504
 
     def __init__(self, name: str, overdue: float = 0.0) -> None:
         super().__init__(name)
@@ -133,6 +136,7 @@ class CallTimeoutError(SeawallError, TimeoutError):
     """The call began and was cut after `seconds`, by its timeout or by the caller's deadline."""
 
     code = "timeout"
+    status = 504
 
     def __init__(self, name: str, seconds: float, cut_by: str = "timeout") -> None:
         super().__init__(name, seconds, cut_by)

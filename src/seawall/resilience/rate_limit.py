@@ -6,9 +6,8 @@ import asyncio
 import threading
 from dataclasses import dataclass
 
-from seawall.core import Clock, Events
+from seawall.core import Clock, Events, deadline
 from seawall.core.options import number
-from seawall.resilience import deadline
 from seawall.resilience import events as facts
 from seawall.resilience.errors import RateLimitedError
 from seawall.resilience.policy import FREE_THREADED, Policy

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from seawall.core import Clock, Events
+from seawall.core import Clock, Events, deadline
 from seawall.core.errors import OptionError
 from seawall.core.options import callable_or_none, number
-from seawall.resilience import deadline
 from seawall.resilience import events as facts
 from seawall.resilience.backoff import Backoff, Jitter, retry_after
 from seawall.resilience.budget import RetryBudget

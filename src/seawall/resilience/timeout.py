@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
-from seawall.core import Clock, Events
+from seawall.core import Clock, Events, deadline
 from seawall.core.options import number
-from seawall.resilience import deadline
 from seawall.resilience import events as facts
 from seawall.resilience.errors import CallTimeoutError, DeadlineExceededError
 from seawall.resilience.expiry import TASKS, Expiries
@@ -33,7 +32,7 @@ class Timeout(Policy):
     """Cuts a call after `seconds`, or at the caller's deadline if that comes first.
 
     Outside a Retry it bounds all attempts together, inside it each one. The time is also the deadline
-    (`seawall.resilience.deadline`) of everything beneath: nested calls, queries and outgoing requests obey it.
+    (`seawall.core.deadline`) of everything beneath: nested calls, queries and outgoing requests obey it.
 
     An `async def` is cancelled and `CallTimeoutError` raised; a cancellation from outside stays one. In a
     stream each wait for an item is bounded, the consumer's own time is not. A `def` can't be interrupted: it

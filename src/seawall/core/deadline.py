@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from seawall.core import SYSTEM_CLOCK, Clock
+from seawall.core.clock import SYSTEM_CLOCK, Clock
 from seawall.core.options import number
 
 HEADER = "request-timeout"

@@ -1,14 +1,8 @@
 """The provider stubs, called by the providers' own SDKs over real sockets."""
 
 import asyncio
-import http.client
-import json
-import socket
-import time
-from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import anthropic
 import httpx
@@ -24,83 +18,13 @@ from replicate.client import Client as ReplicateClient
 from replicate.exceptions import ReplicateError
 from sendgrid import SendGridAPIClient  # type: ignore[import-untyped]
 from sendgrid.helpers.mail import Mail  # type: ignore[import-untyped]
+from tests.integration.stub_calls import MESSAGES, PROMPT, chat, openai_client, send
 
-from podcasts.stubs.client import Stubs, StubsError, start_stubs
-from podcasts.stubs.faults import Kind
-
-PROMPT = "Write an ad-read. Sponsor: Acme Coffee. Podcast: Deep Sea Tales. Promo code: DEEP20"
-MESSAGES: Any = [{"role": "user", "content": PROMPT}]
-LATENCY = 0.005
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[Stubs]:
-    with start_stubs(latency=LATENCY) as running:
-        yield running
-
-
-@pytest.fixture
-def stubs(process: Stubs) -> Stubs:
-    process.clear()
-    process.zero_requests()
-    return process
-
-
-def openai_client(stubs: Stubs, *, timeout: float = 5.0) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(
-        api_key="sk-test", base_url=f"{stubs.providers['openai']}/v1", max_retries=0, timeout=timeout
-    )
+from podcasts.stubs.client import Stubs
 
 
 def anthropic_client(stubs: Stubs) -> anthropic.AsyncAnthropic:
     return anthropic.AsyncAnthropic(api_key="sk-ant-test", base_url=stubs.providers["anthropic"], max_retries=0)
-
-
-async def chat(client: openai.AsyncOpenAI, model: str = "gpt-5-mini") -> str:
-    completion = await client.chat.completions.create(model=model, messages=MESSAGES)
-    return completion.choices[0].message.content or ""
-
-
-def ask(stubs: Stubs, *, timeout: float = 5.0) -> str:
-    """One chat completion with a client of its own."""
-
-    async def once() -> str:
-        async with openai_client(stubs, timeout=timeout) as client:
-            return await chat(client)
-
-    return asyncio.run(once())
-
-
-def send(
-    url: str, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: str | None = None
-) -> tuple[int, dict[str, str], Any]:
-    """One request without any SDK; returns status, headers in lower case, and decoded JSON."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)
-    try:
-        connection.request(method, path, body, dict(headers or {}))
-        response = connection.getresponse()
-        text = response.read()
-        return response.status, {k.lower(): v for k, v in response.getheaders()}, json.loads(text) if text else None
-    finally:
-        connection.close()
-
-
-def eventually(condition: Callable[[], bool], *, within: float = 3.0) -> bool:
-    deadline = time.monotonic() + within
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
-def is_refused(url: str) -> bool:
-    host, _, port = urlsplit(url).netloc.partition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=1).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def test_openai_completes_chats_whole_and_streamed(stubs: Stubs) -> None:
@@ -306,157 +230,3 @@ def test_sdks_raise_their_own_exceptions(stubs: Stubs, stripe_client: stripe.Str
     with pytest.raises(anthropic.InternalServerError) as raised:
         asyncio.run(overloaded())
     assert (raised.value.status_code, raised.value.type) == (529, "overloaded_error")
-
-
-def test_healthy_answers_come_within_their_latency(stubs: Stubs) -> None:
-    async def durations() -> list[float]:
-        async with openai_client(stubs) as client:
-            marks = [time.monotonic()]
-            for _ in range(8):
-                await chat(client)
-                marks.append(time.monotonic())
-            return [after - before for before, after in pairwise(marks)]
-
-    measured = asyncio.run(durations())
-    assert min(measured) >= LATENCY * 0.75
-    assert min(measured[1:]) < 0.035  # with Nagle's algorithm on, every answer after the first takes 40 ms
-
-
-def test_slow_answers_late(stubs: Stubs) -> None:
-    stubs.fault("openai", "slow", seconds=0.3)
-    started = time.monotonic()
-    assert "Acme Coffee" in ask(stubs)
-    assert time.monotonic() - started >= 0.3
-    with pytest.raises(openai.APITimeoutError):
-        ask(stubs, timeout=0.1)
-    assert eventually(lambda: stubs.requests()["openai"]["abandoned"] == 1)
-
-
-def test_rate_limited_says_when_to_come_back(stubs: Stubs) -> None:
-    stubs.fault("openai", "rate_limited", seconds=2, count=1)
-    with pytest.raises(openai.RateLimitError) as raised:
-        ask(stubs)
-    assert raised.value.response.headers["retry-after"] == "2"
-    assert raised.value.code == "rate_limit_exceeded"
-    assert ask(stubs)  # the count is used up
-    assert stubs.faults()["openai"] == {"kind": "rate_limited", "seconds": 2, "rate": 1.0, "count": 1, "remaining": 0}
-
-
-def test_error_strikes_the_same_share_of_requests_each_time(stubs: Stubs) -> None:
-    async def outcomes() -> list[bool]:
-        async with openai_client(stubs) as client:
-            answers = []
-            for _ in range(20):
-                try:
-                    answers.append(bool(await chat(client)))
-                except openai.InternalServerError:
-                    answers.append(False)
-            return answers
-
-    stubs.fault("openai", "error", rate=0.5)
-    first = asyncio.run(outcomes())
-    stubs.fault("openai", "error", rate=0.5)
-    assert asyncio.run(outcomes()) == first
-    assert 3 < sum(first) < 17
-    assert stubs.requests()["openai"]["faulted"] == {"error": 2 * (20 - sum(first))}
-
-
-def test_hang_holds_until_the_client_leaves_or_the_fault_is_cleared(stubs: Stubs) -> None:
-    stubs.fault("openai", "hang")
-    with pytest.raises(openai.APITimeoutError):
-        ask(stubs, timeout=0.1)
-    assert eventually(lambda: stubs.requests()["openai"]["in_flight"] == 0)
-
-    async def cleared() -> str:
-        async with openai_client(stubs) as client:
-            held = asyncio.create_task(chat(client))
-            assert await asyncio.to_thread(eventually, lambda: stubs.requests()["openai"]["in_flight"] == 1)
-            assert not held.done()
-            await asyncio.to_thread(stubs.clear, "openai")
-            return await held
-
-    assert "Acme Coffee" in asyncio.run(cleared())
-    counters = stubs.requests()["openai"]
-    assert (counters["received"], counters["answered"], counters["abandoned"]) == (2, {"200": 1}, 1)
-
-
-def test_reset_ends_the_connection_with_a_tcp_reset(stubs: Stubs) -> None:
-    stubs.fault("openai", "reset")
-    with pytest.raises(openai.APIConnectionError) as raised:
-        ask(stubs)
-    assert not isinstance(raised.value, openai.APITimeoutError)
-    address = urlsplit(stubs.providers["openai"])
-    with socket.create_connection((address.hostname, address.port), timeout=2) as raw:
-        raw.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: stub\r\nContent-Length: 2\r\n\r\n{}")
-        with pytest.raises(ConnectionResetError):
-            raw.recv(1)
-    assert stubs.requests()["openai"]["faulted"] == {"reset": 2}
-
-
-def test_refused_closes_idle_connections_and_comes_back_on_the_same_port(stubs: Stubs) -> None:
-    async def run() -> None:
-        async with openai_client(stubs) as client:
-            assert await chat(client)  # leaves an idle connection in the client's pool
-            await asyncio.to_thread(stubs.fault, "openai", "refused")
-            for _ in range(2):
-                with pytest.raises(openai.APIConnectionError) as raised:
-                    await chat(client)
-                assert "All connection attempts failed" in str(raised.value.__cause__)
-            assert await asyncio.to_thread(is_refused, stubs.providers["openai"])
-            await asyncio.to_thread(stubs.clear, "openai")
-            assert await chat(client)
-
-    asyncio.run(run())
-    assert not is_refused(stubs.providers["anthropic"])
-    assert stubs.requests()["openai"]["received"] == 2
-
-
-@pytest.mark.parametrize(
-    ("provider", "kind", "options", "said"),
-    [
-        ("nobody", "slow", {}, "404"),
-        ("openai", "explode", {}, "422 .*explode.*rate_limited"),
-        ("openai", "refused", {"rate": 0.5}, "422 .*does not take"),
-        ("openai", "error", {"status": 200}, "422 .*400 to 599"),
-        ("openai", "slow", {"seconds": -1}, "422 .*0 or more"),
-        ("openai", "slow", {"rate": 1.5}, "422 .*from 0 to 1"),
-        ("openai", "hang", {"count": 0}, "422 .*from 1"),
-    ],
-)
-def test_control_refuses_impossible_faults(
-    stubs: Stubs, provider: str, kind: Kind, options: dict[str, float], said: str
-) -> None:
-    with pytest.raises(StubsError, match=said):
-        stubs.fault(provider, kind, **options)
-    assert set(stubs.faults().values()) == {None}
-
-
-def test_control_refuses_what_is_not_json(stubs: Stubs) -> None:
-    status, _, body = send(stubs.control, "PUT", "/faults/openai", body="slow")
-    assert (status, body["given"]) == (400, "slow")
-
-
-def test_process_ends_when_its_standard_input_does() -> None:
-    with start_stubs() as running:
-        assert running.process.stdin is not None
-        running.process.stdin.close()
-        assert running.process.wait(3) == 0
-        assert all(is_refused(url) for url in (running.control, *running.providers.values()))
-
-
-def test_process_ends_with_the_block_although_a_request_hangs() -> None:
-    with start_stubs() as running:
-        running.fault("openai", "hang")
-        address = urlsplit(running.providers["openai"])
-        raw = socket.create_connection((address.hostname, address.port), timeout=3)
-        raw.sendall(b"GET / HTTP/1.1\r\nHost: stub\r\n\r\n")
-        assert eventually(lambda: running.requests()["openai"]["in_flight"] == 1)
-    with raw:
-        assert raw.recv(1) == b""
-    assert running.process.returncode == 0
-    assert all(is_refused(url) for url in (running.control, *running.providers.values()))
-
-
-def test_process_that_does_not_start_is_reported_with_its_standard_error() -> None:
-    with pytest.raises(StubsError, match="--latency is -1"), start_stubs(latency=-1):
-        pass

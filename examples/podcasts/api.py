@@ -1,0 +1,149 @@
+"""The service's endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from podcasts.billing import Billing
+from podcasts.copywriting import Copywriter
+from podcasts.mail import Mailer
+from podcasts.models import (
+    Campaign,
+    Copy,
+    Invoice,
+    NewCampaign,
+    NewPodcast,
+    NewSponsor,
+    Podcast,
+    Sent,
+    Sponsor,
+)
+from podcasts.store import Store
+from seawall.core import SeawallError
+
+Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
+After = Annotated[UUID | None, Query(description="The id of the last one on the page before.")]
+
+
+class NoCopyError(SeawallError):
+    """A campaign has no ad-read yet."""
+
+    code = "no-copy"
+    status = 409
+
+    def __init__(self, campaign_id: UUID) -> None:
+        super().__init__(campaign_id)
+        self.campaign_id = campaign_id
+
+    def __str__(self) -> str:
+        return f"campaign {self.campaign_id} has no ad-read yet; write one with POST /api/v1/campaigns/{{id}}/copy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the endpoints work with."""
+
+    store: Store
+    copywriter: Copywriter
+    billing: Billing
+    mailer: Mailer
+
+
+def router(parts: Parts) -> APIRouter:
+    """Everything below `/api/v1`."""
+    api = APIRouter(prefix="/api/v1", responses=_problems(404, 422, 503, 504))
+    _catalogue(api, parts.store)
+    _campaigns(api, parts)
+    return api
+
+
+def _catalogue(api: APIRouter, store: Store) -> None:
+    @api.post("/podcasts", status_code=201, tags=["podcasts"])
+    async def register_podcast(podcast: NewPodcast) -> Podcast:
+        """Register a podcast."""
+        return await store.save(Podcast(**podcast.model_dump()))
+
+    @api.get("/podcasts", tags=["podcasts"])
+    async def list_podcasts(after: After = None, limit: Limit = 20) -> Sequence[Podcast]:
+        """List podcasts, a page at a time."""
+        return await store.list(Podcast, after=after, limit=limit)
+
+    @api.post("/sponsors", status_code=201, tags=["sponsors"])
+    async def register_sponsor(sponsor: NewSponsor) -> Sponsor:
+        """Register a sponsor."""
+        return await store.save(Sponsor(**sponsor.model_dump()))
+
+    @api.get("/sponsors", tags=["sponsors"])
+    async def list_sponsors(after: After = None, limit: Limit = 20) -> Sequence[Sponsor]:
+        """List sponsors, a page at a time."""
+        return await store.list(Sponsor, after=after, limit=limit)
+
+
+def _campaigns(api: APIRouter, parts: Parts) -> None:
+    store = parts.store
+
+    @api.post("/campaigns", status_code=201, tags=["campaigns"])
+    async def create_campaign(campaign: NewCampaign) -> Campaign:
+        """Plan a campaign of a sponsor in a podcast."""
+        await store.get(Podcast, campaign.podcast_id)
+        await store.get(Sponsor, campaign.sponsor_id)
+        return await store.save(Campaign(**campaign.model_dump()))
+
+    @api.get("/campaigns", tags=["campaigns"])
+    async def list_campaigns(after: After = None, limit: Limit = 20) -> Sequence[Campaign]:
+        """List campaigns, a page at a time."""
+        return await store.list(Campaign, after=after, limit=limit)
+
+    @api.get("/campaigns/{id}", tags=["campaigns"])
+    async def get_campaign(id: UUID) -> Campaign:  # noqa: A002 - the path's own word
+        """A campaign as it stands."""
+        return await store.get(Campaign, id)
+
+    @api.post("/campaigns/{id}/copy", tags=["campaigns"])
+    async def write_copy(id: UUID) -> Copy:  # noqa: A002
+        """Write the ad-read, with whichever language model is well."""
+        campaign = await store.get(Campaign, id)
+        podcast = await store.get(Podcast, campaign.podcast_id)
+        sponsor = await store.get(Sponsor, campaign.sponsor_id)
+        copy = await parts.copywriter.write(campaign, podcast, sponsor)
+        status = "invoiced" if campaign.status == "invoiced" else "written"
+        await store.save(campaign.model_copy(update={"ad_read": copy, "status": status}))
+        return copy
+
+    @api.post("/campaigns/{id}/invoice", tags=["campaigns"])
+    async def invoice_campaign(id: UUID) -> Invoice:  # noqa: A002
+        """Invoice the sponsor; asking again gives the same invoice."""
+        campaign = await store.get(Campaign, id)
+        invoice = await parts.billing.invoice(campaign, await store.get(Sponsor, campaign.sponsor_id))
+        await store.save(campaign.model_copy(update={"status": "invoiced", "invoice_id": invoice.id}))
+        return invoice
+
+    @api.post("/campaigns/{id}/mail", tags=["campaigns"], responses=_problems(409))
+    async def mail_copy(id: UUID) -> Sent:  # noqa: A002
+        """Send the ad-read to the podcast's host."""
+        campaign = await store.get(Campaign, id)
+        if campaign.ad_read is None:
+            raise NoCopyError(id)
+        return await parts.mailer.send_copy(campaign, await store.get(Podcast, campaign.podcast_id))
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    schema = {
+        "type": "object",
+        "required": ["type", "title", "status"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+        },
+    }
+    return {
+        status: {"description": "Problem", "content": {"application/problem+json": {"schema": schema}}}
+        for status in statuses
+    }

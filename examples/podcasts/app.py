@@ -1,0 +1,31 @@
+"""The podcast sponsorship service: `uvicorn --factory podcasts.app:create`."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from podcasts.api import Parts, router
+from podcasts.billing import Billing
+from podcasts.config import Config
+from podcasts.copywriting import Copywriter
+from podcasts.mail import Mailer
+from podcasts.store import MemoryStore
+from seawall import Seawall
+
+
+def create() -> FastAPI:
+    """The app, made from the environment."""
+    sea = Seawall.from_env(service="podcasts")
+    config = Config.from_env()
+    copywriter = Copywriter(sea, config)
+    billing = Billing(sea, config)
+    sea.add(copywriter)
+    sea.add(billing)
+    app = FastAPI(
+        title="Podcasts",
+        version="0.1.0",
+        description="Sponsors find podcasts, campaigns get ad-reads and invoices.",
+    )
+    parts = Parts(store=MemoryStore(), copywriter=copywriter, billing=billing, mailer=Mailer(sea, config))
+    app.include_router(router(parts))
+    return sea.install(app)

@@ -1,0 +1,71 @@
+"""Where podcasts, sponsors and campaigns are kept; in memory for now, behind an interface that a database fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from podcasts.models import Campaign, Podcast, Sponsor
+from seawall.core import SeawallError
+
+T = TypeVar("T", Podcast, Sponsor, Campaign)
+
+
+class NotFoundError(SeawallError):
+    """There is no such thing."""
+
+    code = "not-found"
+    status = 404
+
+    def __init__(self, resource: str, id: UUID) -> None:  # noqa: A002 - what the caller calls it
+        super().__init__(resource, id)
+        self.resource = resource
+        self.id = id
+
+    def __str__(self) -> str:
+        return f"there is no {self.resource} {self.id}"
+
+
+class Store(Protocol):
+    """Keeps frozen models by type and id."""
+
+    async def save(self, item: T) -> T:
+        """Keep `item`, in place of one with its id."""
+        ...
+
+    async def get(self, kind: type[T], id: UUID) -> T:  # noqa: A002
+        """The item of that type and id. Raises `NotFoundError`."""
+        ...
+
+    async def list(self, kind: type[T], *, after: UUID | None, limit: int) -> Sequence[T]:
+        """Up to `limit` items in the order they were first saved, behind the one with id `after`."""
+        ...
+
+
+class MemoryStore:
+    """A `Store` that forgets when the process ends."""
+
+    def __init__(self) -> None:
+        self._items: dict[type, dict[UUID, Podcast | Sponsor | Campaign]] = {Podcast: {}, Sponsor: {}, Campaign: {}}
+
+    async def save(self, item: T) -> T:
+        """Keep `item`, in place of one with its id."""
+        self._items[type(item)][item.id] = item
+        return item
+
+    async def get(self, kind: type[T], id: UUID) -> T:  # noqa: A002
+        """The item of that type and id. Raises `NotFoundError`."""
+        item = self._items[kind].get(id)
+        if not isinstance(item, kind):
+            raise NotFoundError(kind.__name__.lower(), id)
+        return item
+
+    async def list(self, kind: type[T], *, after: UUID | None, limit: int) -> Sequence[T]:
+        """Up to `limit` items in the order they were first saved, behind the one with id `after`."""
+        items = [item for item in self._items[kind].values() if isinstance(item, kind)]
+        start = 0
+        if after is not None:
+            await self.get(kind, after)
+            start = next(index for index, item in enumerate(items) if item.id == after) + 1
+        return items[start : start + limit]

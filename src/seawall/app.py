@@ -1,0 +1,134 @@
+"""The composition root: makes the parts from settings, knows them all, and installs them on an app."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from seawall.core import SYSTEM_CLOCK, Clock, Event, Events, Health, Lifecycle, MissingExtraError, Part
+from seawall.resilience import CircuitBreaker, CircuitChanged, Pipeline, Policy
+from seawall.settings import Settings
+from seawall.telemetry import logs
+
+_logger = logging.getLogger("seawall")
+App = TypeVar("App", bound=Any)
+
+
+class Seawall:
+    """One service's production layer.
+
+        sea = Seawall.from_env(service="podcasts")
+        openai = sea.pipeline("openai", Timeout(20.0), Retry(on=ConnectionError), CircuitBreaker())
+        app = sea.install(FastAPI())
+
+    service: its name, in logs and health. settings: see `Settings`; read from the environment by `from_env`.
+    events: the one stream into which every part reports; subscribe to it for what you want to see.
+    """
+
+    def __init__(self, *, service: str, settings: Settings | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.service = service
+        self.settings = settings or Settings()
+        self.clock = clock
+        self.events = Events()
+        self._pipelines: dict[str, Pipeline] = {}
+        self._lifecycle = Lifecycle()
+        self._ready = False
+        self._installed: set[int] = set()
+        self.events.subscribe(_log_event, to=Event)
+
+    @classmethod
+    def from_env(cls, *, service: str) -> Seawall:
+        """Made from the environment, with logs as it says. Raises `SettingsError` naming every wrong variable."""
+        settings = Settings.from_env()
+        logs.configure(level=settings.log_level, json_format=settings.log_json_format)
+        return cls(service=service, settings=settings)
+
+    def pipeline(self, name: str, *policies: Policy | Callable[..., Any]) -> Pipeline:
+        """A pipeline that reports into `events`, is listed by the admin API, and is off when the settings say so."""
+        if name in self._pipelines:
+            message = f"there is a pipeline {name!r} already; names are unique in a service"
+            raise ValueError(message)
+        pipeline = Pipeline(name, *policies, enabled=self.settings.resilience, clock=self.clock, events=self.events)
+        self._pipelines[name] = pipeline
+        return pipeline
+
+    @property
+    def pipelines(self) -> Mapping[str, Pipeline]:
+        """The pipelines by name, in the order they were made."""
+        return dict(self._pipelines)
+
+    @property
+    def breakers(self) -> dict[str, CircuitBreaker]:
+        """The circuit breakers in all pipelines, by name."""
+        return {
+            policy.name: policy
+            for pipeline in self._pipelines.values()
+            for policy in pipeline.policies
+            if isinstance(policy, CircuitBreaker)
+        }
+
+    def add(self, part: Part) -> None:
+        """Have `part` started with the service, after those added before, and stopped in reverse."""
+        self._lifecycle.add(part)
+
+    async def check(self) -> Mapping[str, Health]:
+        """The health of every part."""
+        return await self._lifecycle.check()
+
+    def install(self, app: App) -> App:
+        """Put the layer on a FastAPI or Starlette app, and return it; doing it twice changes nothing.
+
+        Adds the middleware, problem responses, `/health`, `/health/ready` and `/admin`, and starts and stops the
+        parts around the app's own lifespan.
+        """
+        if id(app) in self._installed:
+            return app
+        self._installed.add(id(app))
+        try:
+            from seawall.web.install import install  # noqa: PLC0415 - the web extra is optional
+        except ImportError as error:
+            raise MissingExtraError("Seawall.install", error.name or "starlette", "web") from error
+        install(app, self._web())
+        return app
+
+    def _web(self) -> Any:
+        from seawall.web.install import WebParts  # noqa: PLC0415 - the web extra is optional
+
+        return WebParts(
+            service=self.service,
+            admin_token=self.settings.admin_token,
+            request_timeout=self.settings.request_timeout,
+            request_id=logs.request_id,
+            pipelines=self._pipelines,
+            breakers=lambda: self.breakers,
+            checks=self.check,
+            ready=lambda: self._ready,
+            running=self._running,
+            clock=self.clock,
+        )
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        async with self._lifecycle:
+            self._ready = True
+            _logger.info("%s is ready", self.service)
+            try:
+                yield
+            finally:
+                # Readiness fails first, so that no new request comes while parts stop.
+                self._ready = False
+
+
+def _log_event(event: Event) -> None:
+    """Changes of a breaker are worth a line each; the rest is counted, not logged."""
+    if isinstance(event, CircuitChanged):
+        _logger.warning(
+            "circuit breaker %s: %s -> %s (%s)",
+            event.policy,
+            event.old,
+            event.new,
+            event.reason,
+            extra={"breaker": event.policy, "old": event.old, "new": event.new, "reason": event.reason},
+        )

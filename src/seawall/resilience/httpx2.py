@@ -1,0 +1,83 @@
+"""Puts every request of an httpx2 client, and so of any SDK built on it, behind a pipeline.
+
+client = httpx2.AsyncClient(transport=PipelineTransport(pipeline))
+openai = AsyncOpenAI(http_client=client, max_retries=0)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from seawall.core import SYSTEM_CLOCK, Clock, MissingExtraError
+from seawall.resilience.http import FAILED_STATUSES, ResponseError, write_deadline
+from seawall.resilience.policy import Policy
+
+try:
+    import httpx2
+except ImportError:
+    raise MissingExtraError("seawall.resilience.httpx2", "httpx2", "httpx2") from None
+
+
+class PipelineTransport(httpx2.AsyncBaseTransport):
+    """Sends each request through `pipeline`, and with it the deadline.
+
+    In the pipeline a response with a status in `failed` is a `ResponseError`, so name that in
+    `Retry(on=(httpx2.TransportError, ResponseError), idempotent=idempotent)`; the client gets the response. The
+    remaining time goes out as the header `Request-Timeout` and bounds the socket timeouts. Without a pipeline
+    only that is done. Leave the SDK's own retries off, or they multiply.
+    """
+
+    def __init__(
+        self,
+        pipeline: Policy | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        *,
+        failed: Collection[int] = FAILED_STATUSES,
+    ) -> None:
+        self._pipeline = pipeline
+        self._transport = transport or httpx2.AsyncHTTPTransport()
+        self._failed = frozenset(failed)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send `request`, as often as the pipeline says."""
+        if self._pipeline is None:
+            _obey_deadline(request, SYSTEM_CLOCK)
+            return await self._transport.handle_async_request(request)
+        clock = self._pipeline.clock
+        refused: list[httpx2.Response] = []
+
+        async def send(request: httpx2.Request) -> httpx2.Response:
+            while refused:
+                await refused.pop().aclose()
+            _obey_deadline(request, clock)
+            response = await self._transport.handle_async_request(request)
+            if response.status_code in self._failed:
+                refused.append(response)
+                raise ResponseError(response, response.status_code, clock)
+            return response
+
+        try:
+            return await self._pipeline.call(send, request)
+        except ResponseError as error:
+            response: httpx2.Response = error.response
+            return response
+        except BaseException:
+            while refused:
+                await refused.pop().aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+
+def _obey_deadline(request: httpx2.Request, clock: Clock) -> None:
+    left = write_deadline(request.headers, clock)
+    if left is not None:
+        timeout: dict[str, Any] = request.extensions.get("timeout", {})
+        bounded = {name: left if timeout.get(name) is None else min(left, timeout[name]) for name in _TIMEOUTS}
+        request.extensions = {**request.extensions, "timeout": bounded}
+
+
+_TIMEOUTS = ("connect", "read", "write", "pool")

@@ -1,0 +1,97 @@
+"""The one ASGI middleware: request id, deadline, access line, and an answer whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from contextvars import ContextVar
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from seawall.core import SYSTEM_CLOCK, Clock, deadline
+from seawall.web.problems import problem, unexpected
+
+_access = logging.getLogger("seawall.access")
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+REQUEST_ID_HEADER = "x-request-id"
+
+
+class SeawallMiddleware:
+    """Wraps an ASGI app.
+
+    timeout: seconds for a request whose caller sends no `Request-Timeout`; a caller may ask for less, not more.
+    request_id: where the id of the request at hand is kept; one that the caller sends is taken over when it
+        is up to 128 letters, digits, `.`, `_` or `-`.
+
+    A request cut at its deadline is answered 504, an unexpected error 500; where the response has begun
+    already, the connection ends so that the client can tell.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        timeout: float,
+        request_id: ContextVar[str | None],
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._app = app
+        self._timeout = timeout
+        self._request_id = request_id
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get(REQUEST_ID_HEADER, "")
+        request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        asked = deadline.from_header(headers.get(deadline.HEADER))
+        seconds = self._timeout if asked is None else min(asked, self._timeout)
+        token = self._request_id.set(request_id)
+        status = 0
+        began = time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+            await send(message)
+
+        try:
+            try:
+                with deadline.within(seconds, clock=self._clock):
+                    async with asyncio.timeout(seconds) as timeout:
+                        await self._app(scope, receive, send_with_id)
+            except Exception as error:
+                if timeout.expired():
+                    detail = f"the request was not done within {seconds:g} s"
+                    answer: Response = problem(504, code="deadline-exceeded", detail=detail)
+                else:
+                    answer = unexpected(error)
+                if status:
+                    raise
+                await answer(scope, receive, send_with_id)
+        finally:
+            _access.info(
+                "%s %s %s",
+                scope["method"],
+                scope["path"],
+                status or "cut",
+                extra={
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "status": status,
+                    "duration_ms": round((time.perf_counter() - began) * 1000, 2),
+                    "client": (scope.get("client") or ("unknown",))[0],
+                },
+            )
+            self._request_id.reset(token)
