@@ -1,7 +1,13 @@
 """Algorithms that find how many calls a dependency can take at once, from how long calls take.
 
-Each is a machine: `sample` gets one finished call and returns the new limit. After Netflix's
-concurrency-limits (Gradient2, Vegas), and TCP (AIMD, RFC 5681).
+Each is a machine: `sample` gets one finished call and returns the new limit. After TCP (AIMD, RFC 5681) and
+Netflix's concurrency-limits (Vegas, Gradient2), with two changes without which they are not stable:
+
+1. One step for a round of calls, as TCP takes one for a window of data, and Netflix by its `WindowedLimit`.
+   A step for each call would be repeated for all the calls that were let in before the first one showed.
+2. The undisturbed duration is measured while the limit is cut in half, once the queue at the dependency had
+   time to drain (Netflix's first `GradientLimit`; BBR's ProbeRTT). Taken from calls under load, as the shortest
+   or as a long average, it takes a standing queue for normal, and the limit drifts up without end.
 """
 
 from __future__ import annotations
@@ -26,29 +32,65 @@ class LimitAlgorithm(Protocol):
         ...
 
 
-class Bounds:
-    """Where a limit begins and between what it stays."""
+class Rounds:
+    """Where a limit begins, between what it stays, and the round of calls it is judged by.
 
-    __slots__ = ("_bounds", "limit")
+    A round is as many calls as the limit admits, and ten at least: those that ran when it began have ended.
+    """
+
+    LEAST = 10
+    BACKOFF = 0.9
+    """What a round with a dropped call leaves of the limit."""
+
+    __slots__ = ("_calls", "_dropped", "_highest", "_lowest", "_peak", "_seconds", "_size", "limit")
 
     def __init__(self, owner: str, initial: int, lowest: int, highest: int) -> None:
         number(owner, "lowest", lowest, at_least=1, integer=True)
         number(owner, "highest", highest, at_least=lowest, integer=True)
         number(owner, "initial", initial, at_least=lowest, at_most=highest, integer=True)
-        self._bounds = (float(lowest), float(highest))
+        self._lowest = float(lowest)
+        self._highest = float(highest)
         self.limit = float(initial)
+        self._begin(self.limit)
 
-    def _set(self, limit: float) -> float:
-        lowest, highest = self._bounds
-        self.limit = min(highest, max(lowest, limit))
+    def sample(self, seconds: float, running: int, *, dropped: bool) -> float:
+        """Take one finished call into account."""
+        self._calls += 1
+        self._peak = max(self._peak, running)
+        if dropped:
+            self._dropped += 1
+        else:
+            self._seconds += seconds
+        if self._calls >= self._size:
+            before = self.limit
+            self.limit = min(self._highest, max(self._lowest, self._step()))
+            self._begin(max(before, self.limit))
         return self.limit
+
+    def _step(self) -> float:
+        """The limit after a round."""
+        raise NotImplementedError
+
+    @property
+    def _mean(self) -> float | None:
+        """The average duration of the round's calls; None if all were dropped."""
+        timed = self._calls - self._dropped
+        return self._seconds / timed if timed else None
+
+    def _begin(self, size: float) -> None:
+        self._size = max(self.LEAST, int(size))
+        self._calls = self._dropped = self._peak = 0
+        self._seconds = 0.0
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({int(self.limit)})"
 
 
-class AIMD(Bounds):
-    """Adds one while calls go well at the limit; multiplies by `backoff` when one is dropped or over `timeout`."""
+class AIMD(Rounds):
+    """Adds one while calls go well near the limit; multiplies by `backoff` when one is dropped or over `timeout`.
+
+    It can tell overload by `timeout` only: choose it a few times what a call takes when all is well.
+    """
 
     __slots__ = ("_backoff", "_timeout")
 
@@ -63,76 +105,87 @@ class AIMD(Bounds):
 
     def sample(self, seconds: float, running: int, *, dropped: bool) -> float:
         """Take one finished call into account."""
-        if dropped or seconds > self._timeout:
-            return self._set(self.limit * self._backoff)
-        if running * 2 >= self.limit:
-            # One more for each round of calls, not for each call.
-            return self._set(self.limit + 1.0 / self.limit)
-        return self.limit
+        return super().sample(seconds, running, dropped=dropped or seconds > self._timeout)
+
+    def _step(self) -> float:
+        if self._dropped:
+            return self.limit * self._backoff
+        return self.limit + 1 if self._peak * 2 >= self.limit else self.limit
 
 
-class Vegas(Bounds):
-    """Estimates the queue at the dependency from the shortest time ever seen, and keeps it between two bounds.
+class _Probing(Rounds):
+    """Compares each round's average duration with the undisturbed one.
 
-    queue = limit * (1 - shortest / seconds). Fewer than `alpha` queued: grow; more than `beta`: shrink.
-    The shortest time is measured anew every `probe_every` * limit samples, so that it can rise again.
+    That one is measured by a probe every `probe_every` rounds: the limit is cut in half, one round goes by
+    while the queue drains, the next is measured, and the limit is what it was. No probe is made, and nobody
+    turned away for one, while fewer calls run than the limit admits.
     """
 
-    __slots__ = ("_countdown", "_probe_every", "_shortest", "_smoothing")
+    __slots__ = ("_probe_every", "_restore", "_rounds", "_undisturbed")
 
-    def __init__(
-        self,
-        *,
-        initial: int = 20,
-        lowest: int = 1,
-        highest: int = 1000,
-        smoothing: float = 1.0,
-        probe_every: int = 30,
-    ) -> None:
-        super().__init__("Vegas", initial, lowest, highest)
-        number("Vegas", "smoothing", smoothing, above=0, at_most=1)
-        number("Vegas", "probe_every", probe_every, at_least=1, integer=True)
-        self._smoothing = smoothing
+    def __init__(self, owner: str, initial: int, lowest: int, highest: int, probe_every: int) -> None:
+        super().__init__(owner, initial, lowest, highest)
+        number(owner, "probe_every", probe_every, at_least=5, integer=True)
         self._probe_every = probe_every
-        self._shortest = math.inf
-        self._countdown = probe_every * initial
+        self._rounds = probe_every
+        self._undisturbed = math.inf
+        self._restore: float | None = None
 
-    def sample(self, seconds: float, running: int, *, dropped: bool) -> float:
-        """Take one finished call into account."""
+    def _step(self) -> float:
+        mean = self._mean
+        self._rounds += 1
+        if self._restore is not None:
+            if self._rounds == 1:  # the queue has drained by now
+                return self.limit
+            limit, self._restore = self._restore, None
+            self._undisturbed = mean or self._undisturbed
+            return limit
+        if self._dropped or mean is None:
+            return self.limit * self.BACKOFF
+        if self._undisturbed == math.inf:
+            self._undisturbed = mean
+        if self._peak >= int(self.limit) and self._rounds >= self._probe_every:
+            self._restore = self.limit
+            self._rounds = 0
+            return self.limit / 2
+        if self._peak * 2 < self.limit:
+            return self.limit
+        return self._next(mean)
+
+    def _next(self, mean: float) -> float:
+        raise NotImplementedError
+
+
+class Vegas(_Probing):
+    """Estimates the queue at the dependency and keeps it between two bounds, `alpha` and `beta`.
+
+    queue = limit * (1 - undisturbed / mean). Fewer than `alpha` = 3 log10(limit) queued: grow; more than
+    `beta` = twice that: shrink, by log10(limit). After Brakmo and Peterson, "TCP Vegas" (1994).
+    """
+
+    __slots__ = ()
+
+    def __init__(self, *, initial: int = 20, lowest: int = 1, highest: int = 1000, probe_every: int = 20) -> None:
+        super().__init__("Vegas", initial, lowest, highest, probe_every)
+
+    def _next(self, mean: float) -> float:
         limit = self.limit
         log = max(1.0, math.log10(limit))
-        if dropped:
-            return self._set(limit - log * self._smoothing)
-        self._countdown -= 1
-        if self._countdown <= 0:
-            self._countdown = int(self._probe_every * limit)
-            self._shortest = seconds
-            return limit
-        self._shortest = min(self._shortest, seconds)
-        if running * 2 < limit:
-            return limit
-        queue = limit * (1 - self._shortest / seconds) if seconds > 0 else 0.0
-        alpha, beta = 3 * log, 6 * log
+        queue = limit * (1 - self._undisturbed / mean) if mean > 0 else 0.0
         if queue <= log:
-            target = limit + beta
-        elif queue < alpha:
-            target = limit + log
-        elif queue > beta:
-            target = limit - log
-        else:
-            return limit
-        # A round of `limit` samples moves the limit by the step, so that it answers the calls it let in.
-        return self._set(limit + (target - limit) * self._smoothing / limit)
+            return limit + 6 * log
+        if queue < 3 * log:
+            return limit + log
+        return limit - log if queue > 6 * log else limit
 
 
-class Gradient2(Bounds):
-    """Compares recent times with a long average: slower than `tolerance` times that shrinks the limit.
+class Gradient2(_Probing):
+    """Compares times as a ratio: longer than `tolerance` times the undisturbed ones shrinks the limit.
 
-    new = limit * max(0.5, min(1, tolerance * long / short)) + sqrt(limit), smoothed. The long average runs over
-    `long_window` samples, so a lasting change of latency becomes the new normal.
+    new = limit * max(0.5, min(1, tolerance * undisturbed / mean)) + sqrt(limit), smoothed.
     """
 
-    __slots__ = ("_long", "_long_window", "_seen", "_smoothing", "_tolerance")
+    __slots__ = ("_smoothing", "_tolerance")
 
     def __init__(
         self,
@@ -142,30 +195,15 @@ class Gradient2(Bounds):
         highest: int = 200,
         smoothing: float = 0.2,
         tolerance: float = 1.5,
-        long_window: int = 600,
+        probe_every: int = 20,
     ) -> None:
-        super().__init__("Gradient2", initial, lowest, highest)
+        super().__init__("Gradient2", initial, lowest, highest, probe_every)
         number("Gradient2", "smoothing", smoothing, above=0, at_most=1)
         number("Gradient2", "tolerance", tolerance, at_least=1)
-        number("Gradient2", "long_window", long_window, at_least=10, integer=True)
         self._smoothing = smoothing
         self._tolerance = tolerance
-        self._long_window = long_window
-        self._long = 0.0
-        self._seen = 0
 
-    def sample(self, seconds: float, running: int, *, dropped: bool) -> float:
-        """Take one finished call into account."""
-        if dropped:
-            return self._set(self.limit * 0.9)
-        self._seen = min(self._seen + 1, self._long_window)
-        # A plain average until the window is full, an exponential one from then on.
-        self._long += (seconds - self._long) / self._seen
-        if self._long > 2 * seconds:
-            # Latency fell back after an overload: forget the slow time faster than the window does.
-            self._long *= 0.95
-        if running * 2 < self.limit:
-            return self.limit
-        ratio = self._tolerance * self._long / seconds if seconds > 0 else 1.0
+    def _next(self, mean: float) -> float:
+        ratio = self._tolerance * self._undisturbed / mean if mean > 0 else 1.0
         target = self.limit * max(0.5, min(1.0, ratio)) + math.sqrt(self.limit)
-        return self._set(self.limit + (target - self.limit) * self._smoothing)
+        return self.limit + (target - self.limit) * self._smoothing

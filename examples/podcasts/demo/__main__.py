@@ -1,0 +1,116 @@
+"""`python -m podcasts.demo`: a podcast service, its providers, traffic, and a bad day for one of them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import secrets
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.live import Live
+
+from podcasts.child import ChildError, child
+from podcasts.demo.screen import Screen, summary
+from podcasts.demo.story import Story, StoryError
+from podcasts.demo.traffic import Traffic
+from podcasts.demo.watch import Watch
+from podcasts.stubs.client import Stubs, start_stubs
+
+SHORTEST = 15.0
+STORY = 60.0
+"""Seconds that the story may take when nobody set an end."""
+ENDING = 1.5
+"""Seconds kept for the summary and for ending the processes."""
+
+
+def run(seconds: float, console: Console) -> int:
+    """Start everything, tell the story, end everything within `seconds`. Returns the exit code."""
+    end = time.monotonic() + seconds
+    with contextlib.ExitStack() as stack:
+        with console.status("Starting the providers and the service ..."):
+            stubs = stack.enter_context(start_stubs())
+            token = secrets.token_urlsafe(24)
+            log = stack.enter_context(tempfile.NamedTemporaryFile(prefix="podcasts-", suffix=".log"))
+            environment = service_environment(stubs, token, open_for=min(4.0, (seconds or STORY) / 8))
+            arguments = ["podcasts", "--port=0", "--until-stdin-closes"]
+            _, line = stack.enter_context(child(arguments, environment=environment, errors=log.file))
+        console.print(f"The service: {line['url']}/docs    its breakers: {line['url']}/admin/breakers")
+        console.print(f"Its log: {log.name}    admin token: {token}\n")
+        left = end - time.monotonic() - ENDING if seconds else None
+        return asyncio.run(watch(stubs, line["url"], token, left, console))
+
+
+def service_environment(stubs: Stubs, token: str, *, open_for: float) -> dict[str, str]:
+    """Where the service finds the stubs, and a breaker that opens for seconds, not half a minute."""
+    urls = {f"{name.upper()}_BASE_URL": url for name, url in stubs.providers.items()}
+    keys = {f"{name.upper()}_API_KEY": "sk_test_demo" for name in stubs.providers}
+    durations = {"PODCASTS_OPEN_FOR": f"{open_for:g}", "PODCASTS_ATTEMPT_TIMEOUT": "2", "PODCASTS_TOTAL_TIMEOUT": "6"}
+    return urls | keys | durations | {"SEAWALL_ADMIN_TOKEN": token}
+
+
+async def watch(stubs: Stubs, url: str, token: str, seconds: float | None, console: Console) -> int:
+    """Tell the story on the screen, and go on until `seconds` are over or somebody presses Ctrl-C."""
+    interrupted = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
+    async with Watch(url, token) as watching, Traffic(url) as traffic:
+        story = Story(stubs, watching, traffic, STORY if seconds is None else seconds)
+        with show(story, console):
+            telling = asyncio.create_task(story.tell())
+            stopping = asyncio.create_task(interrupted.wait())
+            await asyncio.wait({telling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if telling.done() and telling.exception() is None:
+                going_on = asyncio.create_task(story.go_on())
+                left = None if seconds is None else max(0.0, seconds - story.elapsed())
+                await asyncio.wait({stopping}, timeout=left)
+                going_on.cancel()
+            telling.cancel()
+            stopping.cancel()
+            ended = (await asyncio.gather(telling, stopping, return_exceptions=True))[0]
+        console.print(summary(story))
+    if isinstance(ended, StoryError):
+        console.print(f"[bold red]The story did not happen:[/] {ended}")
+        return 1
+    if interrupted.is_set() and not story.complete:
+        console.print("Stopped before the end of the story.")
+        return 130
+    console.print("[bold green]The story happened as told:[/] OpenAI went down and came back, and no ad-read was lost.")
+    return 0
+
+
+@contextlib.contextmanager
+def show(story: Story, console: Console) -> Iterator[None]:
+    """A live screen in a terminal; lines elsewhere."""
+    if console.is_terminal:
+        with Live(Screen(story), console=console, refresh_per_second=8, screen=False):
+            yield
+    else:
+        story.listener = lambda at, words: console.print(f"{at:5.1f} s  {words}")
+        yield
+
+
+def main() -> int:
+    """Read the arguments and run."""
+    parser = argparse.ArgumentParser(prog="python -m podcasts.demo", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=0.0, help="end after so long; 0 (default): Ctrl-C ends it")
+    seconds = parser.parse_args().seconds
+    if seconds and seconds < SHORTEST:
+        parser.error(f"--seconds is {seconds:g}; allowed: 0, or at least {SHORTEST:g}, so that the story fits")
+    console = Console()
+    try:
+        return run(seconds, console)
+    except ChildError as error:
+        console.print(f"[bold red]{error}[/]")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
