@@ -85,7 +85,7 @@ class AdaptiveLimit(Policy):
         number("AdaptiveLimit", "max_waiting", max_waiting, at_least=0, integer=True)
         if max_wait is not None:
             number("AdaptiveLimit", "max_wait", max_wait, at_least=0)
-        self.permits = Permits(int(self.algorithm.limit), max_waiting)
+        self.permits = Permits(max(1, int(self.algorithm.limit)), max_waiting)
         self._max_wait = max_wait
         self._lock = threading.Lock()
         self._rejected = 0
@@ -136,14 +136,19 @@ class AdaptiveLimit(Policy):
 
     def _leave(self, error: BaseException | None, start: float, running: int) -> None:
         dropped = isinstance(error, TimeoutError) and not isinstance(error, RejectedError)
-        if error is None or dropped:
-            seconds = self.clock.monotonic() - start
-            with self._lock:
-                old = self.permits.limit
-                new = self.permits.limit = int(self.algorithm.sample(seconds, running, dropped=dropped))
-            if new != old and self.events.listeners:
-                self.events.emit(facts.LimitChanged(policy=self.name, old=old, new=new))
-        self.permits.release()
+        try:
+            if error is None or dropped:
+                self._sample(self.clock.monotonic() - start, running, dropped=dropped)
+        finally:
+            self.permits.release()
+            self.permits.grant()  # the limit may have grown by more than this one
+
+    def _sample(self, seconds: float, running: int, *, dropped: bool) -> None:
+        with self._lock:
+            old = self.permits.limit
+            new = self.permits.limit = max(1, int(self.algorithm.sample(seconds, running, dropped=dropped)))
+        if new != old and self.events.listeners:
+            self.events.emit(facts.LimitChanged(policy=self.name, old=old, new=new))
 
     def _refuse(self, reason: str) -> None:
         self._rejected += 1

@@ -41,8 +41,10 @@ class Backoff:
         """Seconds to wait after attempt number `attempt` (from 1), the last wait having been `previous`."""
         if self.jitter == "decorrelated":
             return min(self.longest, draw(self.first, max(self.first, previous * 3)))
-        # The exponent is bounded because the power overflows long after `longest` is reached.
-        grown = min(self.longest, self.first * self.factor ** min(attempt - 1, 100))
+        try:
+            grown = min(self.longest, self.first * float(self.factor) ** (attempt - 1))
+        except OverflowError:
+            grown = self.longest if self.first else 0.0
         return draw(0.0, grown) if self.jitter == "full" else grown
 
 

@@ -60,9 +60,9 @@ class CircuitBreaker(Policy):
         has answered, which counts as success. Cancellation and Seawall's own rejections count as neither.
     failed_result: a function of the result that tells a failure without an error, such as a status of 500.
 
-    Guarantees: a success never opens it; at most `permits` trials are live, whatever is cancelled or hangs;
-    a result from before a change of state is ignored; no lock is held across a call. Share one breaker among
-    all who call a dependency, from any number of tasks, threads and event loops.
+    Guarantees: a success that was not slow never opens it; at most `permits` trials are live, whatever is
+    cancelled or hangs; a result from before a change of state is ignored; no lock is held across a call. Share
+    one breaker among all who call a dependency, from any number of tasks, threads and event loops.
 
     Raises `CircuitOpenError` in place of the call. After resilience4j (windows, slow calls) and Polly
     (trials as leases).
@@ -166,9 +166,16 @@ class CircuitBreaker(Policy):
         options = dataclasses.replace(self.options, **sizes, **changes)  # type: ignore[arg-type]
         self._change(lambda now: self.circuit.configure(options, now))
 
+    def use_clock(self, clock: Clock) -> None:
+        """Measure by `clock` from now on; begins anew, CLOSED with an empty window."""
+        super().use_clock(clock)
+        self.circuit = Circuit(self.options, clock.monotonic())
+
     def fragment(self, face: Face) -> Fragment:
         """The lines around a call."""
-        template = _template(self.options, locked=FREE_THREADED, judged=self._failed_result is not None)
+        # A generator function and a block have no result.
+        judged = self._failed_result is not None and face.kind == "call"
+        template = _template(self.options, locked=FREE_THREADED, judged=judged)
         return Fragment(
             template,
             {
@@ -178,7 +185,7 @@ class CircuitBreaker(Policy):
                 "admit": self._admit,
                 "advance": self._advance,
                 "on_error": self._on_error,
-                "on_result": self._on_result,
+                "record": self._record,
                 "failed_result": self._failed_result,
             },
         )
@@ -213,10 +220,10 @@ class CircuitBreaker(Policy):
         with self._lock:
             generation = window.generation = window.flight.advance(now, window.edge) if window.flight else NOWHERE
             transition = self.circuit.judge(now) if window is self.circuit.window else None
-            if self.circuit.window is None:
-                self._rejected += 1
+            refused = self.circuit.window is None
+            self._rejected += refused
         self._report(transition)
-        if self.circuit.window is None:
+        if refused:
             self._refuse(now)
         return generation
 
@@ -230,16 +237,17 @@ class CircuitBreaker(Policy):
 
     def _on_error(self, under: Window | Trial, error: BaseException, start: float = NEVER) -> None:
         if isinstance(error, Exception) and not isinstance(error, RejectedError):
-            self._record(under, self._matches(error), start)
+            failed = True  # as which an error counts that `on` itself fails to judge
+            try:
+                failed = self._matches(error)
+            finally:
+                self._record(under, failed, start)
         elif isinstance(under, Trial):
             with self._lock:
                 self.circuit.trial_released(under)
 
-    def _on_result(self, under: Window | Trial, result: Any, start: float = NEVER) -> None:
-        """What the hot path leaves: results of trials, of slow calls, at the end of a bucket, and judged ones."""
-        self._record(under, self._failed_result is not None and self._failed_result(result), start)
-
-    def _record(self, under: Window | Trial, failed: bool, start: float) -> None:
+    def _record(self, under: Window | Trial, failed: object, start: float = NEVER) -> None:
+        """What the hot path leaves: failures, and the results of trials, of slow calls and at the end of a bucket."""
         now = self.clock.monotonic()
         slow = now - start >= self.circuit.slow
         with self._lock:
@@ -247,7 +255,7 @@ class CircuitBreaker(Policy):
                 outcome = self.circuit.trial_failed if failed or slow else self.circuit.trial_succeeded
                 transition = outcome(under, now)
             elif failed or slow:
-                transition = self.circuit.failed(under, now, slow=slow, failed=failed)
+                transition = self.circuit.failed(under, now, slow=slow, failed=bool(failed))
             else:
                 transition = None
                 under.roll(now)
@@ -289,12 +297,12 @@ _EVENTS: dict[CircuitState, type[facts.CircuitChanged]] = {
 _TEMPLATE = """
 $window = $circuit.window or $admit()
 try:
-    $inner
+    $inner{judge}
 except BaseException as $error:
     $on_error($window, $error)
     raise
-if {judge}{now} >= $window.edge:
-    $on_result($window, result)
+if {or_failed}{now} >= $window.edge:
+    $record($window, {failed})
 else:
     {lock}$window.passed += 1
 """
@@ -307,14 +315,14 @@ if $start >= $generation.edge:
     $generation = $advance($window, $start)
 {lock}$generation.calls += 1
 try:
-    $inner
+    $inner{judge}
 except BaseException as $error:
     {lock}$generation.calls -= 1
     $on_error($window, $error, $start)
     raise
 {lock}$generation.calls -= 1
-if {judge}$clock() >= $generation.check_at:
-    $on_result($window, result, $start)
+if {or_failed}$clock() >= $generation.check_at:
+    $record($window, {failed}, $start)
 else:
     {lock}$window.passed += 1
 """
@@ -323,7 +331,10 @@ else:
 def _template(options: CircuitOptions, *, locked: bool, judged: bool) -> str:
     template = _TEMPLATE if options.slow_call is None else _SLOW_TEMPLATE
     holes = {
-        "{judge}": "$failed_result(result) or " if judged else "",
+        # Inside the `try`: a judge that fails gives the permit back, too.
+        "{judge}": "\n    $failed = $failed_result(result)" if judged else "",
+        "{or_failed}": "$failed or " if judged else "",
+        "{failed}": "$failed" if judged else "False",
         "{lock}": "with $lock: " if locked else "",
         "{now}": "$clock()" if options.mode == "time" else "0.0",
     }

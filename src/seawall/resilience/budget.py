@@ -24,7 +24,7 @@ class RetryBudget:
     A token bucket: a call puts in `ratio` tokens, an extra call takes one. `floor` tokens a second come by
     themselves, so that a service with few calls can retry at all. It holds `burst` tokens at most and begins
     with the floor of one second. Share one budget among the retries and hedges of one dependency, in any
-    number of threads.
+    number of threads. A retry and a hedge around the same call each note it, and so allow for it twice.
 
     The ratio of 10 % is that of the Google SRE book (chapter "Handling Overload"); the bucket is Finagle's.
     """

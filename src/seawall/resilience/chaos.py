@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from seawall.core import Clock, Events, deadline
 from seawall.core.errors import OptionError
-from seawall.core.options import number
+from seawall.core.options import callable_or_none, number
 from seawall.resilience import events as facts
 from seawall.resilience.errors import InjectedError
 from seawall.resilience.policy import Policy
@@ -25,6 +25,9 @@ class Latency:
 
     seconds: float
 
+    def __post_init__(self) -> None:
+        number("Latency", "seconds", self.seconds, at_least=0)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -32,12 +35,18 @@ class Failure:
 
     error: Callable[[], BaseException] | None = None
 
+    def __post_init__(self) -> None:
+        callable_or_none("Failure", "error", self.error)
+
 
 @dataclass(frozen=True, slots=True)
 class Hang:
     """The call gives no answer; after `seconds` it fails as reset."""
 
     seconds: float = 3600.0
+
+    def __post_init__(self) -> None:
+        number("Hang", "seconds", self.seconds, at_least=0)
 
 
 @dataclass(frozen=True, slots=True)

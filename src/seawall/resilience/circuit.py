@@ -72,7 +72,7 @@ class Circuit:
     `open_until` is in the future only while it is OPEN.
     """
 
-    __slots__ = ("_openings", "_succeeded", "open_until", "options", "slow", "state", "trials", "window")
+    __slots__ = ("_stretch", "_succeeded", "open_until", "options", "slow", "state", "trials", "window")
 
     def __init__(self, options: CircuitOptions, now: float) -> None:
         self.options = options
@@ -81,7 +81,7 @@ class Circuit:
         self.window: Window | None = self._fresh(now)
         self.open_until = 0.0
         self.trials: set[Trial] = set()
-        self._openings = 0  # since it last closed: lengthens the next
+        self._stretch = 1.0  # how many times longer the next opening is
         self._succeeded = 0
 
     def admit(self, now: float) -> tuple[Trial | None, tuple[Transition | None, ...]]:
@@ -160,12 +160,13 @@ class Circuit:
 
     def close(self, now: float, reason: str = "by hand") -> Transition | None:
         """Let calls through, with an empty window and the first opening's duration."""
-        self._openings = 0
+        self._stretch = 1.0
         self.window = self._fresh(now)
         return self._enter(CircuitState.CLOSED, reason)
 
     def open(self, now: float, reason: str = "by hand") -> Transition | None:
         """Refuse calls for `open_for`, then try."""
+        self._stretch = 1.0
         return self._trip(now, reason)
 
     def isolate(self) -> Transition | None:
@@ -186,17 +187,15 @@ class Circuit:
         if self.window is not None:
             self.window.resize(options.window, now)
             if self.window.flight is not None:
-                self.window.flight.slow = self.slow
+                self.window.generation = self.window.flight.resize(self.slow, now, self.window.edge)
         return self.judge(now)
 
     def _trip(self, now: float, reason: str) -> Transition | None:
         options = self.options
-        # open_growth ** n overflows long before it matters.
-        growth = options.open_growth ** min(self._openings, 64)
-        self._openings += 1
         self.window = None
         transition = self._enter(CircuitState.OPEN, reason)
-        self.open_until = now + max(options.open_for, min(options.open_for * growth, options.max_open_for))
+        self.open_until = now + max(options.open_for, min(options.open_for * self._stretch, options.max_open_for))
+        self._stretch *= options.open_growth
         return transition
 
     def _enter(self, state: CircuitState, reason: str) -> Transition | None:

@@ -65,7 +65,7 @@ class CallRetried(PolicyEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class RetryGivenUp(PolicyEvent):
-    """No further attempt. `reason`: attempts, budget, deadline, or not idempotent."""
+    """No further attempt. `reason`: attempts, budget, deadline, give-up-after, retry-after, or not idempotent."""
 
     attempts: int
     reason: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import aclosing, closing
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -83,8 +84,9 @@ class Fallback(Policy):
                 message = f"fallback {_name_of(alternative)!r} must be {wanted}, like the function it stands in for"
                 raise TypeError(message)
         if face.kind == "stream":
-            template = _STREAM_TEMPLATE if face.awaits else _STREAM_TEMPLATE.replace("async for", "for")
-            return Fragment(template, {"next": self._next})
+            template = _STREAM_TEMPLATE if face.awaits else _STREAM_TEMPLATE.replace("async ", "")
+            closing_ = aclosing if face.awaits else closing
+            return Fragment(template, {"next": self._next, "after": _after, "closing": closing_})
         answer = self._answer if face.awaits else self._answer_blocking
         return Fragment(_TEMPLATE, {"matches": self._matches, "answer": answer})
 
@@ -110,7 +112,7 @@ class Fallback(Policy):
                 answer = alternative(*args, **kwargs)
                 return await answer if inspect.isawaitable(answer) else answer
             except Exception as failed:  # noqa: BLE001 - judged by `on`
-                error = failed
+                error = _after(failed, error)
         try:
             raise error
         finally:
@@ -123,7 +125,7 @@ class Fallback(Policy):
             try:
                 return alternative(*args, **kwargs)
             except Exception as failed:  # noqa: BLE001 - judged by `on`
-                error = failed
+                error = _after(failed, error)
         try:
             raise error
         finally:
@@ -131,6 +133,19 @@ class Fallback(Policy):
 
     def __repr__(self) -> str:
         return f"Fallback({', '.join(self._used)})"
+
+
+def _after(error: Exception, earlier: Exception) -> Exception:
+    """`error`, with `earlier` and what that came after as the beginning of its context."""
+    known: list[BaseException] = [earlier]
+    while (context := known[-1].__context__) is not None:
+        known.append(context)
+    link: BaseException = error
+    while link.__context__ is not None and not any(link.__context__ is other for other in known):
+        link = link.__context__
+    if not any(link is other for other in known):
+        link.__context__ = earlier
+    return error
 
 
 def _name_of(alternative: Callable[..., Any]) -> str:
@@ -163,15 +178,19 @@ while $failed is not None:
         finally:
             $failed = None
     $tried += 1
+    $earlier, $failed = $failed, None
     try:
-        async for $item in $alternative(*$args, **$kwargs):
-            $suspend
-            delivered = True
-            yield $item
-            $resume
-        $failed = None
+        async with $closing($alternative(*$args, **$kwargs)) as $items:
+            async for $item in $items:
+                $earlier = None
+                $suspend
+                delivered = True
+                yield $item
+                $resume
     except Exception as $error:
         if delivered:
             raise
-        $failed = $error
+        $failed = $after($error, $earlier)
+    finally:
+        $earlier = None
 """

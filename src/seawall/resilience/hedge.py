@@ -96,7 +96,7 @@ class Hedge(Policy):
         self._durations = None if quantile is None else Durations(quantile)
         self.attempts = attempts
         self.budget = budget
-        self._losers: set[asyncio.Task[Any]] = set()
+        self._losers: set[asyncio.Future[Any]] = set()
         self._threads: futures.ThreadPoolExecutor | None = None
         self._hedged = 0
         self._won = 0
@@ -117,62 +117,76 @@ class Hedge(Policy):
 
             return race
 
+        if self._threads is None:
+            self._threads = futures.ThreadPoolExecutor(max_workers=32, thread_name_prefix="seawall-hedge")
+
         def race_threads(*args: Any, **kwargs: Any) -> Any:
             return self._race_threads(functools.partial(call, *args, **kwargs))
 
         return race_threads
 
     async def _race(self, start: Callable[[], Any]) -> Any:
+        task = await self._first(start)
+        try:
+            return task.result()
+        finally:
+            del task  # it holds the error, whose traceback holds this frame
+
+    async def _first(self, start: Callable[[], Any]) -> asyncio.Future[Any]:
+        """The first attempt to succeed, or the last one to fail."""
         begun = self._begin()
-        attempts = {asyncio.ensure_future(start()): 1}
-        pending = set(attempts)
+        attempts: list[asyncio.Future[Any]] = [asyncio.ensure_future(start())]
         most = self.attempts
         try:
             while True:
                 delay = self._delay() if len(attempts) < most else None
-                done, pending = await asyncio.wait(pending, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    if not task.cancelled() and task.exception() is None:
-                        self._answered(attempts[task], begun)
-                        return task.result()
-                if not pending:
-                    return await next(iter(done))
+                pending = [task for task in attempts if not task.done()]
+                done, _ = await asyncio.wait(pending, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
+                for nth, task in enumerate(attempts, 1):
+                    if task in done and not task.cancelled() and task.exception() is None:
+                        self._answered(nth, begun)
+                        return task
+                if len(done) == len(pending):
+                    return next(task for task in attempts if task in done)
                 if not done and self._may_hedge(len(attempts) + 1, delay):
-                    task = asyncio.ensure_future(start())
-                    attempts[task] = len(attempts) + 1
-                    pending = {*pending, task}
+                    attempts.append(asyncio.ensure_future(start()))
                 elif not done:
                     most = len(attempts)  # no budget: wait for those under way
         except asyncio.CancelledError:
-            for task in pending:
+            for task in attempts:
                 task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+            await asyncio.gather(*attempts, return_exceptions=True)
             raise
         finally:
-            for task in pending:
+            for task in attempts:
                 self._drop(task)
 
     def _race_threads(self, start: Callable[[], Any]) -> Any:
+        future = self._first_in_threads(start)
+        try:
+            return future.result()
+        finally:
+            del future  # it holds the error, whose traceback holds this frame
+
+    def _first_in_threads(self, start: Callable[[], Any]) -> futures.Future[Any]:
         begun = self._begin()
-        if self._threads is None:
-            self._threads = futures.ThreadPoolExecutor(max_workers=32, thread_name_prefix="seawall-hedge")
+        assert self._threads is not None  # noqa: S101 - made with the first `def`
         submit = self._threads.submit
-        attempts = {submit(contextvars.copy_context().run, start): 1}
+        attempts = [submit(contextvars.copy_context().run, start)]
         pending = set(attempts)
         most = self.attempts
         while True:
             delay = self._delay() if len(attempts) < most else None
             done, pending = futures.wait(pending, timeout=delay, return_when=futures.FIRST_COMPLETED)
-            for future in done:
-                if future.exception() is None:
-                    self._answered(attempts[future], begun)
-                    return future.result()
+            for nth, future in enumerate(attempts, 1):
+                if future in done and future.exception() is None:
+                    self._answered(nth, begun)
+                    return future
             if not pending:
-                return next(iter(done)).result()
+                return next(future for future in attempts if future in done)
             if not done and self._may_hedge(len(attempts) + 1, delay):
-                future = submit(contextvars.copy_context().run, start)
-                attempts[future] = len(attempts) + 1
-                pending = {*pending, future}
+                attempts.append(submit(contextvars.copy_context().run, start))
+                pending.add(attempts[-1])
             elif not done:
                 most = len(attempts)
 
@@ -200,17 +214,16 @@ class Hedge(Policy):
             if self.events.listeners:
                 self.events.emit(facts.HedgeWon(policy=self.name, attempt=attempt))
 
-    def _drop(self, task: asyncio.Task[Any]) -> None:
+    def _drop(self, task: asyncio.Future[Any]) -> None:
         """Cancel a loser and keep it until it has ended, so that its error is nobody's warning."""
         self._losers.add(task)
-
-        def forget(ended: asyncio.Task[Any]) -> None:
-            self._losers.discard(ended)
-            if not ended.cancelled():
-                ended.exception()
-
-        task.add_done_callback(forget)
+        task.add_done_callback(self._forget)
         task.cancel()
+
+    def _forget(self, ended: asyncio.Future[Any]) -> None:
+        self._losers.discard(ended)
+        if not ended.cancelled():
+            ended.exception()
 
     def __repr__(self) -> str:
         when = f"after {self._fixed:g} s" if self._fixed is not None else "after its slow quantile"

@@ -39,10 +39,15 @@ class Rounds:
     """
 
     LEAST = 10
+    TOLERATED = 0.1
+    """The share of a round that may be dropped: calls hang for reasons of their own, too."""
     BACKOFF = 0.9
-    """What a round with a dropped call leaves of the limit."""
+    """What a round with more dropped leaves of the limit."""
 
     __slots__ = ("_calls", "_dropped", "_highest", "_lowest", "_peak", "_seconds", "_size", "limit")
+    _calls: int
+    _dropped: int
+    _peak: int
 
     def __init__(self, owner: str, initial: int, lowest: int, highest: int) -> None:
         number(owner, "lowest", lowest, at_least=1, integer=True)
@@ -72,6 +77,10 @@ class Rounds:
         raise NotImplementedError
 
     @property
+    def _overloaded(self) -> bool:
+        return self._dropped > self.TOLERATED * self._calls
+
+    @property
     def _mean(self) -> float | None:
         """The average duration of the round's calls; None if all were dropped."""
         timed = self._calls - self._dropped
@@ -87,7 +96,7 @@ class Rounds:
 
 
 class AIMD(Rounds):
-    """Adds one while calls go well near the limit; multiplies by `backoff` when one is dropped or over `timeout`.
+    """Adds one while calls go well near the limit; multiplies by `backoff` when they are dropped or over `timeout`.
 
     It can tell overload by `timeout` only: choose it a few times what a call takes when all is well.
     """
@@ -108,7 +117,7 @@ class AIMD(Rounds):
         return super().sample(seconds, running, dropped=dropped or seconds > self._timeout)
 
     def _step(self) -> float:
-        if self._dropped:
+        if self._overloaded:
             return self.limit * self._backoff
         return self.limit + 1 if self._peak * 2 >= self.limit else self.limit
 
@@ -140,7 +149,7 @@ class _Probing(Rounds):
             limit, self._restore = self._restore, None
             self._undisturbed = mean or self._undisturbed
             return limit
-        if self._dropped or mean is None:
+        if self._overloaded or mean is None:
             return self.limit * self.BACKOFF
         if self._undisturbed == math.inf:
             self._undisturbed = mean

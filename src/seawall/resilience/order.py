@@ -37,7 +37,14 @@ def refuse_wrong_order(name: str, policies: Sequence[Any]) -> None:
         for inner in policies[index + 1 :]:
             reason = _conflict(outer, inner)
             if reason is not None:
-                raise PipelineOrderError(name, reason, " > ".join(map(repr, _right(policies))))
+                raise PipelineOrderError(name, reason, describe(_right(policies)))
+
+
+def describe(policies: Sequence[Any]) -> str:
+    """How an order is written, outermost first."""
+    return " > ".join(
+        repr(policy) if isinstance(policy, Policy) else getattr(policy, "__name__", repr(policy)) for policy in policies
+    )
 
 
 def _conflict(outer: Any, inner: Any) -> str | None:
@@ -56,12 +63,10 @@ def _conflict(outer: Any, inner: Any) -> str | None:
 
 
 def _right(policies: Sequence[Any]) -> list[Any]:
-    """The nearest order without a conflict: one retry, no policy twice, each policy as far out as it may stand."""
+    """The nearest order without a conflict. Of two policies that can't stand in one pipeline, the first is kept."""
     right: list[Any] = []
     for policy in policies:
-        if any(policy is other for other in right):
-            continue
-        if isinstance(policy, Retry) and any(isinstance(other, Retry) for other in right):
+        if any(_conflict(policy, other) and _conflict(other, policy) for other in right):
             continue
         # As far in as possible, unless it can't stand inside what is there already.
         place = len(right)

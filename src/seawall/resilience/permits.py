@@ -13,8 +13,11 @@ from typing import Protocol
 class Waiter(Protocol):
     """Somebody in the queue, woken once: with a permit or without."""
 
-    def wake(self, granted: bool) -> None:
-        """Tell whether the permit was granted or the place in the queue lost."""
+    granted: bool | None
+    """None while it waits, then whether it got the permit. Set by `Permits` under its lock."""
+
+    def wake(self) -> None:
+        """Go on: `granted` is known. Raises `RuntimeError` where nobody can go on any more."""
         ...
 
 
@@ -50,63 +53,84 @@ class Permits:
                 last = max(self._queue, default=None)
                 if last is None or -last[0] >= priority:
                     return False
-                self._queue.remove(last)
-                heapq.heapify(self._queue)
+                self._remove(last)
                 evicted = last[2]
+                evicted.granted = False
             heapq.heappush(self._queue, (-priority, next(self._order), waiter))
             self.waiting = len(self._queue)
         if evicted is not None:
-            evicted.wake(granted=False)
+            _wake(evicted)
         # A woven function in another thread may have given its permit back before it could see the queue.
         self.grant()
         return None
 
-    def leave(self, waiter: Waiter) -> bool:
-        """Give up waiting. False if the waiter was woken already: then it must give its permit back."""
+    def leave(self, waiter: Waiter) -> None:
+        """Give up waiting: out of the queue, or back with a permit that was on its way."""
         with self._lock:
             for entry in self._queue:
                 if entry[2] is waiter:
-                    self._queue.remove(entry)
-                    heapq.heapify(self._queue)
-                    self.waiting = len(self._queue)
-                    return True
-            return False
+                    self._remove(entry)
+                    return
+        if waiter.granted:
+            self.release()
 
     def release(self) -> None:
         """Give a permit back, to the first waiter if there is one."""
         with self._lock:
-            self.in_use -= 1
-        self.grant()
+            # Handed on without being free in between, when a woven function in another thread could take it.
+            waiter = self._first() if self.in_use <= self.limit else None
+            if waiter is None:
+                self.in_use -= 1
+        if waiter is not None and not _wake(waiter):
+            self.release()
 
     def grant(self) -> None:
         """Hand free permits to waiters; also after `limit` has grown."""
         while True:
             with self._lock:
-                if not self._queue or self.in_use >= self.limit:
+                waiter = self._first() if self.in_use < self.limit else None
+                if waiter is None:
                     return
-                _, _, waiter = heapq.heappop(self._queue)
-                self.waiting = len(self._queue)
                 self.in_use += 1
-            try:
-                waiter.wake(granted=True)
-            except RuntimeError:  # its event loop is closed: nobody waits there any more
-                with self._lock:
-                    self.in_use -= 1
+            if not _wake(waiter):
+                self.release()
+
+    def _first(self) -> Waiter | None:
+        """Take the first waiter out of the queue, with a permit."""
+        if not self._queue:
+            return None
+        waiter = heapq.heappop(self._queue)[2]
+        self.waiting = len(self._queue)
+        waiter.granted = True
+        return waiter
+
+    def _remove(self, entry: tuple[int, int, Waiter]) -> None:
+        self._queue.remove(entry)
+        heapq.heapify(self._queue)
+        self.waiting = len(self._queue)
+
+
+def _wake(waiter: Waiter) -> bool:
+    """Wake it; False if its event loop is closed, so that nobody waits there any more."""
+    try:
+        waiter.wake()
+    except RuntimeError:
+        return False
+    return True
 
 
 class TaskWaiter:
     """A task in the queue. May be woken from any thread."""
 
-    __slots__ = ("_future", "_granted", "_loop")
+    __slots__ = ("_future", "_loop", "granted")
 
     def __init__(self) -> None:
         self._loop: AbstractEventLoop = asyncio.get_running_loop()
-        self._future: Future[bool] = self._loop.create_future()
-        self._granted: bool | None = None
+        self._future: Future[None] = self._loop.create_future()
+        self.granted: bool | None = None
 
-    def wake(self, granted: bool) -> None:
-        """Tell whether the permit was granted or the place in the queue lost."""
-        self._granted = granted
+    def wake(self) -> None:
+        """Go on: `granted` is known."""
         try:
             running = asyncio.get_running_loop()
         except RuntimeError:
@@ -118,7 +142,7 @@ class TaskWaiter:
 
     def _resolve(self) -> None:
         if not self._future.done():
-            self._future.set_result(bool(self._granted))
+            self._future.set_result(None)
 
     async def wait(self, permits: Permits, seconds: float | None) -> bool | None:
         """Wait for a permit: True when granted, False when evicted, None after `seconds` in vain.
@@ -127,39 +151,35 @@ class TaskWaiter:
         """
         try:
             async with asyncio.timeout(seconds):
-                return await self._future
+                await self._future
         except BaseException as error:
-            if not permits.leave(self) and self._granted:
-                permits.release()
+            permits.leave(self)
             if isinstance(error, TimeoutError):
                 return None
             raise
+        return self.granted
 
 
 class ThreadWaiter:
     """A thread in the queue."""
 
-    __slots__ = ("_event", "_granted")
+    __slots__ = ("_event", "granted")
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        self._granted = False
+        self.granted: bool | None = None
 
-    def wake(self, granted: bool) -> None:
-        """Tell whether the permit was granted or the place in the queue lost."""
-        self._granted = granted
+    def wake(self) -> None:
+        """Go on: `granted` is known."""
         self._event.set()
 
     def wait(self, permits: Permits, seconds: float | None) -> bool | None:
         """Wait for a permit: True when granted, False when evicted, None after `seconds` in vain."""
         try:
             if self._event.wait(seconds):
-                return self._granted
+                return self.granted
         except BaseException:
-            if not permits.leave(self) and self._granted:
-                permits.release()
+            permits.leave(self)
             raise
-        if permits.leave(self):
-            return None
-        self._event.wait()
-        return self._granted
+        permits.leave(self)
+        return None

@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from seawall.core import Clock, Events
 from seawall.core.errors import OptionError
-from seawall.resilience.order import refuse_wrong_order
+from seawall.resilience.order import describe, refuse_wrong_order
 from seawall.resilience.policy import Policy
 
-F = TypeVar("F", bound=Callable[..., Any])
 CustomPolicy = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]] | Callable[[Callable[[], Any]], Any]
 
 
@@ -44,7 +43,7 @@ class Pipeline(Policy):
         `def` around a `def`.
     enabled: False makes the pipeline leave calls as they are, for switching it off by the environment.
 
-    Members without a name or events of their own take the pipeline's. An order that can't work is refused
+    Members without a name, events or a clock of their own take the pipeline's. An order that can't work is refused
     with `PipelineOrderError`, which shows the right one.
     """
 
@@ -72,29 +71,30 @@ class Pipeline(Policy):
                 raise OptionError(f"Pipeline {name!r}", "policies", policy, allowed)
         refuse_wrong_order(name, members)
         self._members = tuple(members)
-        self.enabled = enabled
-        self.adopt(name, self.events)
+        self._enabled = enabled
+        self.adopt(name, self.events, self.clock)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it does anything; fixed when it is made, because functions are woven for it."""
+        return self._enabled
 
     @property
     def policies(self) -> tuple[Any, ...]:
-        """The policies, outermost first, those of pipelines in it included."""
-        return self._members
+        """The policies, outermost first, those of pipelines in it included; none when it is not enabled."""
+        return self._members if self._enabled else ()
 
     @property
     def repeats(self) -> bool:  # type: ignore[override]
         """Whether any member may run the call more than once."""
-        return any(getattr(policy, "repeats", True) for policy in self._members)
+        return any(getattr(policy, "repeats", True) for policy in self.policies)
 
-    def adopt(self, name: str, events: Events) -> None:
-        """Hand name and events on to the members that have none."""
-        super().adopt(name, events)
+    def adopt(self, name: str, events: Events, clock: Clock) -> None:
+        """Hand name, events and clock on to the members that have none."""
+        super().adopt(name, events, clock)
         for policy in self._members:
             if isinstance(policy, Policy):
-                policy.adopt(self.name, self.events)
-
-    def __call__(self, fn: F) -> F:
-        """Decorate `fn`; name, signature and docstring stay."""
-        return super().__call__(fn) if self.enabled else fn
+                policy.adopt(self.name, self.events, self.clock)
 
     def statistics(self) -> PipelineStatistics:
         """A frozen picture of this moment."""
@@ -107,8 +107,4 @@ class Pipeline(Policy):
 
     def __repr__(self) -> str:
         off = "" if self.enabled else " (off)"
-        return f"Pipeline({self.name!r}{off}: {' > '.join(map(_describe, self._members))})"
-
-
-def _describe(policy: Any) -> str:
-    return repr(policy) if isinstance(policy, Policy) else getattr(policy, "__name__", repr(policy))
+        return f"Pipeline({self.name!r}{off}: {describe(self._members)})"

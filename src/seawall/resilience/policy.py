@@ -33,7 +33,7 @@ class Policy:
     Every policy is used in four ways: `@policy` on `async def`, `def`, and generator functions of both
     kinds; `await policy.call(fn, *args)` (without `await` for a `def`); `with policy.guard():` and
     `async with policy.guard():` where the block need not be repeated; and as a member of a `Pipeline`.
-    A policy without a name or events of its own takes those of the first pipeline it is put into.
+    A policy without a name, events or a clock of its own takes those of the first pipeline it is put into.
     """
 
     title: ClassVar[str] = "policy"
@@ -62,12 +62,18 @@ class Policy:
         """A function around `call`, for a policy that can't be woven; None for one that can."""
         return None
 
-    def adopt(self, name: str, events: Events) -> None:
-        """Take the name and the events of a pipeline, unless this policy has its own."""
+    def adopt(self, name: str, events: Events, clock: Clock) -> None:
+        """Take the name, the events and the clock of a pipeline, unless this policy has its own."""
         if self.name == UNNAMED:
             self.name = name
         if self.events is SILENT:
             self.events = events
+        if self.clock is SYSTEM_CLOCK and clock is not SYSTEM_CLOCK:
+            self.use_clock(clock)
+
+    def use_clock(self, clock: Clock) -> None:
+        """Measure by `clock` from now on; before the first call."""
+        self.clock = clock
 
     def __call__(self, fn: F) -> F:
         """Decorate `fn`; name, signature and docstring stay."""
@@ -112,7 +118,7 @@ class Guard:
         self._context: Any = None
 
     def __enter__(self) -> Self:
-        self._context = contextmanager(_guarded(self._policy, Face("guard", False)))()
+        self._context = self._fresh(contextmanager, awaits=False)
         self._context.__enter__()
         return self
 
@@ -122,7 +128,7 @@ class Guard:
         return self._context.__exit__(kind, error, trace)  # type: ignore[no-any-return]
 
     async def __aenter__(self) -> Self:
-        self._context = asynccontextmanager(_guarded(self._policy, Face("guard", True)))()
+        self._context = self._fresh(asynccontextmanager, awaits=True)
         await self._context.__aenter__()
         return self
 
@@ -130,6 +136,12 @@ class Guard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         return await self._context.__aexit__(kind, error, trace)  # type: ignore[no-any-return]
+
+    def _fresh(self, manager: Callable[..., Any], *, awaits: bool) -> Any:
+        if self._context is not None:
+            message = f"a guard of {self._policy!r} was entered a second time; call guard() for each block"
+            raise RuntimeError(message)
+        return manager(_guarded(self._policy, Face("guard", awaits)))()
 
 
 def compose(policies: Sequence[Any], fn: Callable[..., Any], face: Face) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from bisect import insort
 from dataclasses import dataclass
 
 from seawall.core import Clock, Events, deadline
@@ -27,38 +28,55 @@ class RateLimitStatistics:
     delayed: int
 
 
-_ROUNDING = 1e-9
-"""Seconds. Rounding at large clock readings must not turn a token away."""
+_ROUNDING = 1e-6
+"""Seconds. Rounding at large clock readings (a float of 1e9 s has steps of 1e-7 s) must not turn a token away."""
 
 
 class TokenBucket:
     """The generic cell rate algorithm (ITU-T I.371): a token bucket kept as one number.
 
-    `full_at` is when the bucket will be full again if nobody takes a token. A machine without a clock.
+    `full_at` is when the bucket will be full again if nobody takes a token. A token taken before it is there
+    is a turn: a point in time of its own. A machine without a clock.
     """
 
-    __slots__ = ("capacity", "full_at", "interval")
+    __slots__ = ("_turns", "capacity", "full_at", "interval")
 
     def __init__(self, calls: int, per: float, burst: int) -> None:
         self.interval = per / calls
         self.capacity = self.interval * burst
         self.full_at = 0.0
+        self._turns: list[float] = []  # given back while others wait for later ones
 
     def take(self, now: float, patience: float) -> float:
         """Take a token that is there within `patience` seconds: the wait for it, or minus the wait refused."""
-        full_at = max(self.full_at, now) + self.interval
+        while self._turns and self._turns[0] < now:
+            del self._turns[0]
+        # No call from here on: woven functions in other threads take tokens without a lock.
+        full_at = self.full_at
+        if full_at < now:  # noqa: PLR1730
+            full_at = now
+        full_at += self.interval
         wait = full_at - now - self.capacity
         if wait <= _ROUNDING:
             self.full_at = full_at
             return 0.0
+        if self._turns:
+            wait = self._turns[0] - now
+            if wait > patience:
+                return -wait
+            del self._turns[0]
+            return wait
         if wait > patience:
             return -wait
         self.full_at = full_at
         return wait
 
-    def give_back(self) -> None:
-        """Return a token taken but not used."""
-        self.full_at -= self.interval
+    def give_back(self, turn: float) -> None:
+        """Return a turn not used: to the next who comes, for two calls at one turn would be too many."""
+        insort(self._turns, turn)
+        while self._turns and self._turns[-1] > self.full_at - self.capacity - self.interval / 2:
+            del self._turns[-1]
+            self.full_at -= self.interval
 
     def available(self, now: float) -> int:
         """How many tokens could be taken at once."""
@@ -128,13 +146,9 @@ class RateLimit(Policy):
 
     def _take(self) -> float:
         """Seconds to wait for the token taken; raises when that is too long."""
+        patience = deadline.bounded(self._max_wait, clock=self.clock) or 0.0
         with self._lock:
-            wait = self.bucket.take(self.clock.monotonic(), self._max_wait)
-            if wait > 0:
-                left = deadline.remaining(clock=self.clock)
-                if left is not None and wait >= left:
-                    self.bucket.give_back()
-                    wait = -wait
+            wait = self.bucket.take(self.clock.monotonic(), patience)
         if wait < 0:
             self._rejected += 1
             if self.events.listeners:
@@ -144,23 +158,25 @@ class RateLimit(Policy):
 
     async def _wait(self, seconds: float) -> None:
         self._delayed += 1
+        turn = self.clock.monotonic() + seconds
         try:
             await asyncio.sleep(seconds)
-        except asyncio.CancelledError:
-            self._give_back()
+        except BaseException:
+            self._give_back(turn)
             raise
 
     def _wait_blocking(self, seconds: float) -> None:
         self._delayed += 1
+        turn = self.clock.monotonic() + seconds
         try:
             self.clock.sleep(seconds)
         except BaseException:
-            self._give_back()
+            self._give_back(turn)
             raise
 
-    def _give_back(self) -> None:
+    def _give_back(self, turn: float) -> None:
         with self._lock:
-            self.bucket.give_back()
+            self.bucket.give_back(turn)
 
     def __repr__(self) -> str:
         return f"RateLimit({self.calls} per {self.per:g} s)"

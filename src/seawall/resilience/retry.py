@@ -106,7 +106,7 @@ class Retry(Policy):
             "{deposit}": _DEPOSIT if self.budget is not None else "",
             "{start}": "$start = $clock()" if self._give_up_after is not None else "$start = 0.0",
             "{delivered}": "if delivered:\n            raise" if face.kind == "stream" else "pass",
-            "{judge}": _JUDGE if self._on_result is not None and face.kind == "call" else "pass",
+            "{judge}": _JUDGE if self._on_result is not None and face.kind == "call" else "if True:",
         }
         for hole, text in holes.items():
             template = template.replace(hole, text)
@@ -202,10 +202,9 @@ _DEPOSIT = "$deposit()" if FREE_THREADED else "if $budget.tokens < $budget.burst
 
 _JUDGE = """if $on_result(result):
             $delay = $after_result($attempt, $delay, result, $start, $args, $kwargs)
-            if $delay is not None:
-                $await $sleep($delay)
-                $attempt += 1
-                continue"""
+            if $delay is None:
+                break
+        else:"""
 
 _TEMPLATE = """
 $attempt = 1
@@ -222,9 +221,9 @@ while True:
             raise
     else:
         {judge}
-        if $attempt > 1:
-            $recovered()
-        break
+            if $attempt > 1:
+                $recovered()
+            break
     $await $sleep($delay)
     $attempt += 1
 """

@@ -65,6 +65,12 @@ class Timeout(Policy):
             running=sum(len(table.calls) for table in list(self._tables.values())),
         )
 
+    def use_clock(self, clock: Clock) -> None:
+        """Measure by `clock` from now on; before the first call."""
+        super().use_clock(clock)
+        self._tables.clear()
+        self.expiries = Expiries(None, clock.monotonic)
+
     def fragment(self, face: Face) -> Fragment:
         """Inline for a coroutine; by a scope for generators and blocks."""
         bound = {

@@ -18,6 +18,7 @@ much as a circuit breaker.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import linecache
 import re
@@ -57,10 +58,11 @@ class _Parameters(NamedTuple):
     args: str
     kwargs: str
     defaults: dict[str, object]
+    names: frozenset[str] = frozenset()
 
 
 _ANY = _Parameters("*args, **kwargs", "*args, **kwargs", "args", "kwargs", {})
-_NONE = _Parameters("", "", "()", "{}", {})
+_NONE = _Parameters("", "", "()", "dict()", {})
 
 _NAME = re.compile(r"\$(await\s+|\w+)")
 _HOLES: dict[Face, str] = {
@@ -113,7 +115,7 @@ def weave(
         bound |= {f"{name}_{index}": value for name, value in fragment.bound.items()}
     parameters = _NONE if face.kind == "guard" else _parameters(fn)
     text = source(fragments, face, parameters, ad_hoc=ad_hoc)
-    if isinstance(fn, FunctionType) and _collides(fn, text, bound):
+    if parameters is not _ANY and not _names(source(fragments, face, _NONE)).isdisjoint(parameters.names):
         parameters = _ANY
         text = source(fragments, face, parameters, ad_hoc=ad_hoc)
     bound |= parameters.defaults
@@ -154,15 +156,17 @@ def face_of(fn: object, owner: str) -> Face:
 
 def _parameters(fn: Callable[..., Any] | None) -> _Parameters:
     """The parameters of a plain function, each handed on as it came; anything for what has no code of its own."""
-    if type(fn) is not FunctionType:
+    # Who sets `__signature__` by hand tells readers something else than what the code takes.
+    if type(fn) is not FunctionType or "__signature__" in vars(fn):
         return _ANY
+    signature = inspect.signature(fn, follow_wrapped=False)
     declared: list[str] = []
     args: list[str] = []
     kwargs: list[str] = []
     defaults: dict[str, object] = {}
     kinds = inspect.Parameter
     slash, star = False, False
-    for index, parameter in enumerate(inspect.signature(fn, follow_wrapped=False).parameters.values()):
+    for index, parameter in enumerate(signature.parameters.values()):
         name, kind = parameter.name, parameter.kind
         if slash and kind is not kinds.POSITIONAL_ONLY:
             declared.append("/")
@@ -182,17 +186,21 @@ def _parameters(fn: Callable[..., Any] | None) -> _Parameters:
             (kwargs if kind is kinds.VAR_KEYWORD else args).append(prefix + name)
     if slash:
         declared.append("/")
-    passed = ", ".join(args + kwargs)
     return _Parameters(
-        ", ".join(declared), passed, f"({', '.join(args)}{',' if args else ''})", f"dict({', '.join(kwargs)})", defaults
+        declared=", ".join(declared),
+        passed=", ".join(args + kwargs),
+        args=f"({', '.join(args)}{',' if args else ''})",
+        kwargs=f"dict({', '.join(kwargs)})",
+        defaults=defaults,
+        names=frozenset(signature.parameters),
     )
 
 
-def _collides(fn: FunctionType, text: str, bound: Mapping[str, object]) -> bool:
-    """Whether a parameter of `fn` has a name that the woven text uses for something else."""
-    names = set(inspect.signature(fn, follow_wrapped=False).parameters)
-    used = set(bound) | set(re.findall(r"\w+(?= = )", text)) | {"item", "items", "dict"}
-    return bool(names & used) or any(re.search(rf"\bas {name}\b", text) for name in names)
+def _names(text: str) -> set[str]:
+    """The names that woven text uses, so that no parameter may have them."""
+    nodes = list(ast.walk(ast.parse(text)))
+    caught = {node.name for node in nodes if isinstance(node, ast.ExceptHandler) and node.name}
+    return caught | {node.id for node in nodes if isinstance(node, ast.Name)}
 
 
 def _number(fragment: Fragment, index: int, face: Face, parameters: _Parameters) -> tuple[str, str, str]:

@@ -94,6 +94,16 @@ class InFlight:
             self.current.check_at = min(window_edge, self.current.edge + self.slow * 7 / 8)
         return self.current
 
+    def resize(self, slow: float, now: float, window_edge: float) -> Generation:
+        """Judge by another duration, and another bucket, from now on; returns the current generation."""
+        self.slow = slow
+        self._older = [generation for generation in (*self._older, self.current) if generation.calls]
+        for generation in self._older:
+            generation.edge = min(generation.edge, now)
+            generation.check_at = -NEVER
+        self.current = self._begin(now, window_edge)
+        return self.current
+
     def hung(self, now: float) -> int:
         """How many calls have been under way for the slow-call duration or longer."""
         began_before = now - self.slow
@@ -195,16 +205,19 @@ class TimeWindow:
         if steps >= self.BUCKETS:
             self._ring = [Totals(0, 0, 0)] * self.BUCKETS
             self._older = Totals(0, 0, 0)
+            self.passed = 0
         else:
+            # In one step: another thread may count a call at any moment.
+            passed, self.passed = self.passed, 0
             calls, failed, slow = self._older
-            calls, failed, slow = calls + self.passed, failed + self._failed, slow + self._slow
-            self._ring[self._number % self.BUCKETS] = Totals(self.passed, self._failed, self._slow)
+            calls, failed, slow = calls + passed, failed + self._failed, slow + self._slow
+            self._ring[self._number % self.BUCKETS] = Totals(passed, self._failed, self._slow)
             for leaving in range(self._number + 1, number + 1):
                 gone = self._ring[leaving % self.BUCKETS]
                 self._ring[leaving % self.BUCKETS] = Totals(0, 0, 0)
                 calls, failed, slow = calls - gone.calls, failed - gone.failed, slow - gone.slow
             self._older = Totals(calls, failed, slow)
-        self.passed = self._failed = self._slow = 0
+        self._failed = self._slow = 0
         self._number = number
         self.edge = (number + 1) * self._width
 
@@ -255,8 +268,9 @@ class ConsecutiveWindow:
 
     def record(self, now: float, *, failed: bool, slow: bool) -> None:
         """Lengthen the row, or begin one if a call passed since the last record."""
-        self._row = self._row + 1 if self.passed == self._mark else 1
-        self._mark = self.passed
+        passed = self.passed  # once: another thread may count a call at any moment
+        self._row = self._row + 1 if passed == self._mark else 1
+        self._mark = passed
 
     def totals(self, now: float) -> Totals:
         """The row: `calls` and `failed` are its length."""

@@ -31,7 +31,7 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         """Move forward. A clock never goes backwards: a negative number is refused."""
-        if seconds < 0:
+        if not seconds >= 0:
             message = f"a clock can't go backwards: advance({seconds!r})"
             raise ValueError(message)
         self._elapsed += seconds

@@ -73,6 +73,8 @@ class FaultProxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Closed transports close their sockets one step later.
+        await asyncio.sleep(0)
 
     async def accept(self) -> None:
         """Listen; on a free port first, on that same one later."""
@@ -94,52 +96,52 @@ class FaultProxy:
         for writer in tuple(self._writers):
             _end(writer, reset=reset)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - asyncio runs this callback in a task
-        self._tasks.add(task)
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        fault = self._plan.draw()
         self._writers.add(writer)
+        task = asyncio.create_task(self._serve(reader, writer, self._plan.draw()))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None) -> None:
+        ends = [writer]
+        reset = False
         try:
             server_reader, server_writer = await asyncio.open_connection(*self._upstream)
-        except OSError:
-            _end(writer, reset=True)
-            self._writers.discard(writer)
-            self._tasks.discard(task)
-            return
-        self._writers.add(server_writer)
-        try:
-            await asyncio.gather(
-                self._forward(reader, server_writer, writer, fault),
-                self._forward(server_reader, writer, writer, None if isinstance(fault, (Reset, Failure)) else fault),
-            )
-        except (OSError, asyncio.CancelledError):
+            ends.append(server_writer)
+            self._writers.add(server_writer)
+            async with asyncio.TaskGroup() as ways:
+                ways.create_task(self._forward(reader, server_writer, fault, from_client=True))
+                ways.create_task(self._forward(server_reader, writer, fault, from_client=False))
+        except* ConnectionAbortedError:
             pass
+        except* OSError:
+            reset = True
         finally:
-            for end in (writer, server_writer):
+            for end in ends:
                 self._writers.discard(end)
-                _end(end, reset=False)
-            self._tasks.discard(task)
+                _end(end, reset=reset)
 
     async def _forward(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        client: asyncio.StreamWriter,
-        fault: Fault | None,
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None, *, from_client: bool
     ) -> None:
-        while data := await reader.read(65536):
-            if isinstance(fault, (Reset, Failure)):
-                _end(client, reset=isinstance(fault, Reset))
-                return
+        while True:
+            data = await reader.read(65536)
+            # No data is the sender's end of file; it is late, and hangs, like data.
+            for each in (fault, self._fault):
+                if data and from_client and isinstance(each, Reset):
+                    raise ConnectionResetError
+                if data and from_client and isinstance(each, Failure):
+                    raise ConnectionAbortedError
             if isinstance(fault, Hang):
                 await asyncio.sleep(fault.seconds)
-                return
+                raise ConnectionResetError
             await self._healthy.wait()
-            for late in (fault, self._fault):
-                if isinstance(late, Latency):
-                    await asyncio.sleep(late.seconds)
+            for each in (fault, self._fault):
+                if isinstance(each, Latency):
+                    await asyncio.sleep(each.seconds)
+            if not data:
+                break
             writer.write(data)
             await writer.drain()
         if not writer.is_closing() and writer.can_write_eof():

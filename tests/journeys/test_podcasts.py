@@ -1,0 +1,214 @@
+"""Journeys through the podcast service, as its users and operators take them."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+WRITERS = ("openai", "anthropic", "deepseek", "replicate")
+DOWN = ("error", "rate_limited", "reset", "refused")
+
+
+def test_campaign_from_registration_to_invoice_and_mail(service):
+    campaign = service.campaign()
+    copy = service.post(f"/campaigns/{campaign}/copy").json()
+    assert copy["provider"] == "openai"
+    assert "Acme Coffee" in copy["text"]
+    assert "DEEP20" in copy["text"]
+    invoice = service.post(f"/campaigns/{campaign}/invoice").json()
+    assert invoice == service.post(f"/campaigns/{campaign}/invoice").json()
+    assert float(invoice["amount"]) == 1200.5
+    assert service.post(f"/campaigns/{campaign}/mail").json()["message_id"]
+    assert service.http.get(f"/api/v1/campaigns/{campaign}").json()["status"] == "invoiced"
+
+
+def test_lists_come_in_pages(service):
+    first = service.campaign()
+    second = service.campaign()
+    page = service.http.get("/api/v1/campaigns", params={"after": first, "limit": 1}).json()
+    assert [campaign["id"] for campaign in page] == [second]
+
+
+@pytest.mark.parametrize("down", range(1, 4))
+def test_copy_is_written_by_the_first_provider_that_is_well(service, down):
+    for provider in WRITERS[:down]:
+        service.stubs.fault(provider, "error")
+    answer = service.post(f"/campaigns/{service.campaign()}/copy")
+    assert answer.json()["provider"] == WRITERS[down]
+
+
+@pytest.mark.parametrize("kind", DOWN)
+def test_breaker_opens_and_closes_again(service, kind):
+    campaign = service.campaign()
+    service.stubs.fault("openai", kind)
+    while service.breaker("openai")["state"] != "open":
+        assert service.post(f"/campaigns/{campaign}/copy").json()["provider"] == "anthropic"
+    asked = service.stubs.requests()["openai"]["received"]
+    assert service.post(f"/campaigns/{campaign}/copy").json()["provider"] == "anthropic"
+    assert service.stubs.requests()["openai"]["received"] == asked
+    service.stubs.clear()
+    until = time.monotonic() + 10
+    while service.breaker("openai")["state"] != "closed":
+        assert time.monotonic() < until
+        service.post(f"/campaigns/{campaign}/copy")
+        time.sleep(0.05)
+    assert service.post(f"/campaigns/{campaign}/copy").json()["provider"] == "openai"
+
+
+def test_hanging_provider_is_cut_and_replaced(service):
+    campaign = service.campaign()
+    service.stubs.fault("openai", "hang")
+    began = time.monotonic()
+    assert service.post(f"/campaigns/{campaign}/copy").json()["provider"] == "anthropic"
+    # Three attempts of 2 s each, but 6 s together.
+    assert time.monotonic() - began < 8
+    assert service.stubs.requests()["openai"]["in_flight"] == 0
+
+
+def test_nobody_well_is_a_503_that_says_when_to_come_back(service):
+    campaign = service.campaign()
+    for provider in WRITERS:
+        service.stubs.fault(provider, "error")
+    answer = service.post(f"/campaigns/{campaign}/copy")
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["type"] == "urn:seawall:problem:copy-unavailable"
+
+
+def test_callers_deadline_bounds_the_whole_request(service):
+    campaign = service.campaign()
+    for provider in WRITERS:
+        service.stubs.fault(provider, "hang")
+    began = time.monotonic()
+    answer = service.post(f"/campaigns/{campaign}/copy", **{"request-timeout": "0.3"})
+    assert time.monotonic() - began < 1.5
+    assert answer.status_code == 504
+    assert answer.json()["type"] == "urn:seawall:problem:deadline-exceeded"
+    assert service.stubs.requests()["openai"]["received"] == 1
+
+
+def test_payment_provider_down_is_a_503_and_no_second_invoice_comes_of_it(service):
+    campaign = service.campaign()
+    service.stubs.fault("stripe", "refused")
+    assert service.post(f"/campaigns/{campaign}/invoice").status_code == 503
+    service.stubs.clear("stripe")
+    service.stubs.fault("stripe", "error", count=1)
+    answer = service.post(f"/campaigns/{campaign}/invoice")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["status"] == "open"
+
+
+def test_mail_is_not_sent_twice_when_it_is_unknown_whether_it_went_out(service):
+    campaign = service.campaign()
+    service.post(f"/campaigns/{campaign}/copy")
+    service.stubs.fault("sendgrid", "error", count=1)
+    assert service.post(f"/campaigns/{campaign}/mail").status_code == 503
+    assert service.stubs.requests()["sendgrid"]["received"] == 1
+
+
+def test_mail_without_copy_is_a_conflict(service):
+    answer = service.post(f"/campaigns/{service.campaign()}/mail")
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:seawall:problem:no-copy")
+
+
+def test_every_error_is_a_problem_with_the_requests_id(service):
+    broken = service.http.post("/api/v1/podcasts", content=b"{", headers={"content-type": "application/json"})
+    unknown = service.post(f"/campaigns/{uuid4()}/copy", **{"x-request-id": "mine-1"})
+    invalid = service.post("/podcasts", {"title": ""})
+    answers = [
+        (404, service.http.get("/nowhere")),
+        (404, unknown),
+        (405, service.http.delete("/api/v1/podcasts")),
+        (422, invalid),
+        (422, broken),
+    ]
+    for status, answer in answers:
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == status
+        assert answer.headers["x-request-id"]
+    assert unknown.headers["x-request-id"] == "mine-1"
+    assert {error["field"] for error in invalid.json()["errors"]} == {"body.title", "body.host", "body.email"}
+
+
+def test_health_stays_well_and_readiness_tells_what_is_out(service):
+    assert service.http.get("/health").json() == {"status": "healthy", "service": "podcasts"}
+    assert service.http.get("/health/ready").json()["status"] == "healthy"
+    service.admin("POST", "/breakers/openai/isolate")
+    ready = service.http.get("/health/ready")
+    assert ready.status_code == 200
+    assert ready.json()["checks"]["copywriter"] == {"status": "degraded", "message": "without openai"}
+
+
+def test_operator_opens_isolates_and_resets_a_breaker(service):
+    campaign = service.campaign()
+    assert service.admin("POST", "/breakers/openai/isolate").json()["state"] == "isolated"
+    assert service.post(f"/campaigns/{campaign}/copy").json()["provider"] == "anthropic"
+    assert service.admin("POST", "/breakers/openai/open").json()["state"] == "open"
+    assert service.admin("POST", "/breakers/openai/reset").json()["state"] == "closed"
+    assert service.post(f"/campaigns/{campaign}/copy").json()["provider"] == "openai"
+    assert service.admin("POST", "/breakers/opena/reset").json()["detail"].startswith("there is no breaker 'opena'")
+    assert service.admin("POST", "/breakers/openai/explode").status_code == 404
+
+
+@pytest.mark.parametrize("token", [None, "wrong", "ünknown"])
+def test_admin_api_refuses_everybody_else(service, token):
+    for method, path in (("GET", "/pipelines"), ("GET", "/breakers"), ("POST", "/breakers/openai/open")):
+        assert service.admin(method, path, token).status_code == 401
+    assert service.breaker("openai")["state"] == "closed"
+
+
+def test_pipelines_are_listed_with_their_policies(service):
+    listed = {one["name"]: one["policies"] for one in service.admin("GET", "/pipelines").json()["pipelines"]}
+    assert list(listed) == [*WRITERS, "copy", "stripe", "sendgrid"]
+    assert [policy["policy"].split("(")[0] for policy in listed["openai"]] == [
+        "Bulkhead",
+        "Timeout",
+        "Retry",
+        "CircuitBreaker",
+        "Timeout",
+    ]
+    assert listed["copy"][0]["statistics"]["used"].keys() == {"_write_anthropic", "_write_deepseek", "_write_replicate"}
+
+
+def test_abandoned_requests_leave_nothing_held(service):
+    campaign = service.campaign()
+    service.stubs.fault("openai", "slow", seconds=1.0)
+
+    def abandon(_: int) -> None:
+        with pytest.raises(Exception, match="timed out"):
+            service.http.post(f"/api/v1/campaigns/{campaign}/copy", timeout=0.2)
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(abandon, range(40)))
+    until = time.monotonic() + 10
+    while True:
+        openai = service.admin("GET", "/pipelines").json()["pipelines"][0]["policies"]
+        held = [policy["statistics"].get("running", 0) for policy in openai]
+        if not any(held):
+            break
+        assert time.monotonic() < until, held
+        time.sleep(0.05)
+    service.stubs.clear()
+    assert service.post(f"/campaigns/{campaign}/copy").json()["provider"] == "openai"
+
+
+def test_logs_are_json_lines_with_the_requests_id_and_no_secret(service):
+    service.post(f"/campaigns/{service.campaign()}/copy", **{"x-request-id": "find-me"})
+    lines = [json.loads(line) for line in Path(service.log).read_text().splitlines()]
+    mine = [line for line in lines if line.get("request_id") == "find-me"]
+    assert [line["status"] for line in mine if line["logger"] == "seawall.access"] == [200]
+    assert "sk_test_demo" not in Path(service.log).read_text()
+
+
+def test_openapi_describes_every_endpoint_and_its_problems(service):
+    api = service.http.get("/openapi.json").json()
+    for path, methods in api["paths"].items():
+        for method, operation in methods.items():
+            assert operation["tags"], (method, path)
+            assert operation["description"], (method, path)
+            assert "application/problem+json" in operation["responses"]["503"]["content"]
