@@ -38,10 +38,7 @@ bench: $(VENV)-bench/.bench ## measure Seawall and its peers in one run (ARGS="-
 
 lock: ## choose the versions anew
 	uv lock --upgrade
-	$(MAKE) constraints.txt
-
-constraints.txt: uv.lock ## the locked versions, for pip
-	uv export --quiet --frozen --all-extras --all-groups --no-emit-project --no-hashes --no-annotate --no-header -o $@
+	uv export --quiet --frozen --all-extras --all-groups --no-emit-project --no-hashes --no-annotate --no-header -o constraints.txt
 
 clean: ## remove what was built
 	rm -rf $(VENV) $(VENV)-bench build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
