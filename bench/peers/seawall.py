@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from seawall import resilience
-from seawall.core import Events
-
 from bench.shape import (
     ATTEMPTS,
     FAILURES,
@@ -21,6 +18,8 @@ from bench.shape import (
     Listener,
     SyncCall,
 )
+from seawall import resilience
+from seawall.core import Events
 
 NAME = "seawall"
 DISTRIBUTIONS = ("seawall",)

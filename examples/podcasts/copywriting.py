@@ -76,11 +76,11 @@ class Copywriter:
             return pipeline(write)
 
         self._breakers: dict[str, CircuitBreaker] = {}
-        first = behind("openai", self._write_openai)
+        first = behind("openai", self.with_openai)
         others = [
-            behind("anthropic", self._write_anthropic),
-            behind("deepseek", self._write_deepseek),
-            behind("replicate", self._write_replicate),
+            behind("anthropic", self.with_anthropic),
+            behind("deepseek", self.with_deepseek),
+            behind("replicate", self.with_replicate),
         ]
         self._write: Callable[[str], Any] = sea.pipeline("copy", Fallback(*others, on=failed_or_rejected))(first)
         self._retry_after = config.open_for
@@ -95,26 +95,30 @@ class Copywriter:
             raise
         return copy
 
-    async def _write_openai(self, text: str) -> Copy:
+    async def with_openai(self, text: str) -> Copy:
+        """Have OpenAI write."""
         answer = await self._openai.chat.completions.create(
             model="gpt-5-mini", messages=[{"role": "user", "content": text}]
         )
         return chat_copy("openai", answer)
 
-    async def _write_deepseek(self, text: str) -> Copy:
+    async def with_deepseek(self, text: str) -> Copy:
+        """Have DeepSeek write."""
         answer = await self._deepseek.chat.completions.create(
             model="deepseek-chat", messages=[{"role": "user", "content": text}]
         )
         return chat_copy("deepseek", answer)
 
-    async def _write_anthropic(self, text: str) -> Copy:
+    async def with_anthropic(self, text: str) -> Copy:
+        """Have Anthropic write."""
         answer = await self._anthropic.messages.create(
             model="claude-sonnet-5-5", max_tokens=500, messages=[{"role": "user", "content": text}]
         )
         written = "".join(block.text for block in answer.content if block.type == "text")
         return Copy(text=written, provider="anthropic", model=answer.model, tokens=answer.usage.output_tokens)
 
-    async def _write_replicate(self, text: str) -> Copy:
+    async def with_replicate(self, text: str) -> Copy:
+        """Have a model on Replicate write."""
         model = "meta/meta-llama-3-70b-instruct"
         answer = await self._replicate.models.predictions.async_create(model, input={"prompt": text}, wait=True)
         await answer.async_wait()

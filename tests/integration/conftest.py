@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.integration.stub_calls import LATENCY
 
 from podcasts.stubs.client import Stubs, start_stubs
+from tests.integration.stub_calls import LATENCY
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from typing import Any
 import httpx2
 import pytest
 import requests
-from tests.integration.scripted_server import ScriptedServer, scripted_server
 
 from seawall.core import Events, deadline
 from seawall.resilience import (
@@ -24,6 +23,7 @@ from seawall.resilience.http import ResponseError, idempotent
 from seawall.resilience.httpx2 import PipelineTransport
 from seawall.resilience.requests import PipelineAdapter
 from seawall.testing import EventRecorder
+from tests.integration.scripted_server import ScriptedServer, scripted_server
 
 Send = Callable[..., tuple[int, dict[str, Any]]]
 

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 import openai
 import pytest
-from tests.integration.stub_calls import LATENCY, ask, chat, eventually, is_refused, openai_client, send
 
 from podcasts.child import ChildError
 from podcasts.stubs.client import Stubs, StubsError, start_stubs
 from podcasts.stubs.faults import Kind
+from tests.integration.stub_calls import LATENCY, ask, chat, eventually, is_refused, openai_client, send
 
 
 def test_healthy_answers_come_within_their_latency(stubs: Stubs) -> None:

@@ -18,9 +18,9 @@ from replicate.client import Client as ReplicateClient
 from replicate.exceptions import ReplicateError
 from sendgrid import SendGridAPIClient  # type: ignore[import-untyped]
 from sendgrid.helpers.mail import Mail  # type: ignore[import-untyped]
-from tests.integration.stub_calls import MESSAGES, PROMPT, chat, openai_client, send
 
 from podcasts.stubs.client import Stubs
+from tests.integration.stub_calls import MESSAGES, PROMPT, chat, openai_client, send
 
 
 def anthropic_client(stubs: Stubs) -> anthropic.AsyncAnthropic:

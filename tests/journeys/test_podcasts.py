@@ -172,7 +172,7 @@ def test_pipelines_are_listed_with_their_policies(service):
         "CircuitBreaker",
         "Timeout",
     ]
-    assert listed["copy"][0]["statistics"]["used"].keys() == {"_write_anthropic", "_write_deepseek", "_write_replicate"}
+    assert listed["copy"][0]["statistics"]["used"].keys() == {"with_anthropic", "with_deepseek", "with_replicate"}
 
 
 def test_abandoned_requests_leave_nothing_held(service):

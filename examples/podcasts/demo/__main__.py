@@ -40,8 +40,8 @@ def run(seconds: float, console: Console) -> int:
             environment = service_environment(stubs, token, open_for=min(4.0, (seconds or STORY) / 8))
             arguments = ["podcasts", "--port=0", "--until-stdin-closes"]
             _, line = stack.enter_context(child(arguments, environment=environment, errors=log.file))
-        console.print(f"The service: {line['url']}/docs    its breakers: {line['url']}/admin/breakers")
-        console.print(f"Its log: {log.name}    admin token: {token}\n")
+        console.print(f"The service: {line['url']}/docs\nIts log: {log.name}", soft_wrap=True)
+        console.print(f"Its breakers: {line['url']}/admin/breakers with the token {token}\n", soft_wrap=True)
         left = end - time.monotonic() - ENDING if seconds else None
         return asyncio.run(watch(stubs, line["url"], token, left, console))
 

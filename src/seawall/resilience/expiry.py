@@ -17,6 +17,8 @@ TASKS: dict[AbstractEventLoop, Task[Any]] | None = (
     None if sys.version_info >= (3, 12) else asyncio.tasks._current_tasks  # type: ignore[attr-defined]
 )
 
+_SLACK = 0.0005
+
 
 class Expiries:
     """The calls under way in one event loop (None: not used in any yet), by task, in the order in which they expire.
@@ -41,12 +43,14 @@ class Expiries:
 
     def _sweep(self) -> None:
         self.armed = False
-        calls = self.calls
-        # A loop may wake a clock's resolution early.
-        now = self._clock() + 0.0005
-        for task, expires in list(calls.items()):
-            if expires > now:
+        now = self._clock()
+        over: list[Task[Any]] = []
+        for task, expires in self.calls.items():
+            # A loop may wake a little early, and the same moment reckoned twice may differ by a rounding.
+            if expires - now > _SLACK:
                 self.arm(expires - now)
-                return
-            del calls[task]
+                break
+            over.append(task)
+        for task in over:
+            del self.calls[task]
             task.cancel()

@@ -73,8 +73,7 @@ class Fallback(Policy):
     def fragment(self, face: Face) -> Fragment:
         """The alternatives in the way of an error."""
         for alternative in self.alternatives:
-            other = face_of(alternative, "Fallback")
-            if other.kind != face.kind or (other.awaits and not face.awaits):
+            if face_of(alternative, "Fallback") not in (face, Face("call", False) if face.kind == "call" else face):
                 wanted = {
                     Face("call", True): "an `async def` or a `def`",
                     Face("call", False): "a `def`",
@@ -104,39 +103,37 @@ class Fallback(Policy):
             self.events.emit(facts.FallenBack(policy=self.name, error=type(error).__name__, alternative=name))
         return alternative
 
-    async def _answer(self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        tried = 0
-        while (alternative := self._next(error, tried)) is not None:
-            tried += 1
-            try:
-                answer = alternative(*args, **kwargs)
-                return await answer if inspect.isawaitable(answer) else answer
-            except Exception as failed:  # noqa: BLE001 - judged by `on`
-                error = _after(failed, error)
+    async def _answer(self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any], tried: int = 0) -> Any:
+        alternative = self._next(error, tried)
         try:
-            raise error
+            if alternative is None:
+                raise error
         finally:
-            del error  # its traceback holds this frame
+            del error  # its traceback may hold this frame
+        try:
+            answer = alternative(*args, **kwargs)
+            return await answer if inspect.isawaitable(answer) else answer
+        except Exception as failed:  # noqa: BLE001 - judged by `on`; handled in here, each is the next one's context
+            return await self._answer(failed, args, kwargs, tried + 1)
 
-    def _answer_blocking(self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        tried = 0
-        while (alternative := self._next(error, tried)) is not None:
-            tried += 1
-            try:
-                return alternative(*args, **kwargs)
-            except Exception as failed:  # noqa: BLE001 - judged by `on`
-                error = _after(failed, error)
+    def _answer_blocking(self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any], tried: int = 0) -> Any:
+        alternative = self._next(error, tried)
         try:
-            raise error
+            if alternative is None:
+                raise error
         finally:
-            del error  # its traceback holds this frame
+            del error  # its traceback may hold this frame
+        try:
+            return alternative(*args, **kwargs)
+        except Exception as failed:  # noqa: BLE001 - judged by `on`; handled in here, each is the next one's context
+            return self._answer_blocking(failed, args, kwargs, tried + 1)
 
     def __repr__(self) -> str:
         return f"Fallback({', '.join(self._used)})"
 
 
-def _after(error: Exception, earlier: Exception) -> Exception:
-    """`error`, with `earlier` and what that came after as the beginning of its context."""
+def _after(error: Exception, earlier: Exception) -> None:
+    """Make `earlier`, and what that came after, the beginning of the context of `error`."""
     known: list[BaseException] = [earlier]
     while (context := known[-1].__context__) is not None:
         known.append(context)
@@ -145,7 +142,6 @@ def _after(error: Exception, earlier: Exception) -> Exception:
         link = link.__context__
     if not any(link is other for other in known):
         link.__context__ = earlier
-    return error
 
 
 def _name_of(alternative: Callable[..., Any]) -> str:
@@ -169,14 +165,11 @@ try:
 except Exception as $error:
     if delivered:
         raise
+    $alternative = $next($error, $tried)
+    if $alternative is None:
+        raise
     $failed = $error
 while $failed is not None:
-    $alternative = $next($failed, $tried)
-    if $alternative is None:
-        try:
-            raise $failed
-        finally:
-            $failed = None
     $tried += 1
     $earlier, $failed = $failed, None
     try:
@@ -190,7 +183,11 @@ while $failed is not None:
     except Exception as $error:
         if delivered:
             raise
-        $failed = $after($error, $earlier)
+        $after($error, $earlier)
+        $alternative = $next($error, $tried)
+        if $alternative is None:
+            raise
+        $failed = $error
     finally:
         $earlier = None
 """

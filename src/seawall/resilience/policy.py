@@ -86,9 +86,7 @@ class Policy:
         face = _CALL if plain else face_of(fn, repr(self))
         call = self._ad_hoc.get(face)
         if call is None:
-            if any(_opaque(policy, face) for policy in self.policies):
-                return compose(self.policies, fn, face)(*args, **kwargs)  # type: ignore[no-any-return]
-            call = self._ad_hoc[face] = weave(_fragments(self.policies, face), face, None, ad_hoc=True)
+            call = self._ad_hoc[face] = _compose_ad_hoc(self.policies, face)
         return call(fn, *args, **kwargs)  # type: ignore[no-any-return]
 
     def guard(self) -> Guard:
@@ -147,16 +145,45 @@ class Guard:
 def compose(policies: Sequence[Any], fn: Callable[..., Any], face: Face) -> Callable[..., Any]:
     """Put `policies`, outermost first, around `fn`: neighbours that can be woven become one function."""
     call = fn
-    segment: list[Any] = []
-    for policy in reversed(policies):
-        if _opaque(policy, face):
-            if segment:
-                call = weave(_fragments(segment, face), face, call)
-                segment = []
-            call = functools.update_wrapper(_around(policy, call, face), fn)
+    for segment in _segments(policies, face):
+        if _opaque(segment[0], face):
+            call = functools.update_wrapper(_around(segment[0], call, face), fn)
         else:
-            segment.insert(0, policy)
-    return weave(_fragments(segment, face), face, call) if segment else call
+            call = weave(_fragments(segment, face), face, call)
+    return call
+
+
+def _compose_ad_hoc(policies: Sequence[Any], face: Face) -> Callable[..., Any]:
+    """Put `policies` around the first argument of each call. What is woven is woven now, once."""
+    segments = _segments(policies, face)
+    if not any(_opaque(segment[0], face) for segment in segments):
+        return weave(_fragments(policies, face), face, None, ad_hoc=True)
+    steps: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = []
+    for segment in segments:
+        if _opaque(segment[0], face):
+            steps.append(functools.partial(_around, segment[0], face=face))
+        else:
+            steps.append(
+                functools.partial(functools.partial, weave(_fragments(segment, face), face, None, ad_hoc=True))
+            )
+
+    def call(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        for step in steps:
+            fn = step(fn)
+        return fn(*args, **kwargs)
+
+    return call
+
+
+def _segments(policies: Sequence[Any], face: Face) -> list[list[Any]]:
+    """Innermost first: runs of policies that can be woven, and the others one by one."""
+    segments: list[list[Any]] = []
+    for policy in reversed(policies):
+        if segments and not _opaque(policy, face) and not _opaque(segments[-1][0], face):
+            segments[-1].insert(0, policy)
+        else:
+            segments.append([policy])
+    return segments
 
 
 _CALL = Face("call", True)

@@ -22,7 +22,7 @@ class Registry(Generic[T]):
         await breakers["host-a"].call(fetch, "/")
 
     A key that leaves and comes back begins anew, so the least recently used one leaves, but a breaker that is
-    not closed stays as long as a closed one can leave in its place. Safe in threads.
+    not closed, or a pipeline with one, stays as long as another can leave in its place. Safe in threads.
     """
 
     __slots__ = ("_lock", "_make", "_max_keys", "_policies")
@@ -57,7 +57,8 @@ class Registry(Generic[T]):
 
     def _leaving(self) -> str:
         for key, policy in self._policies.items():
-            if not isinstance(policy, CircuitBreaker) or policy.state is CircuitState.CLOSED:
+            breakers = [member for member in policy.policies if isinstance(member, CircuitBreaker)]
+            if all(breaker.state is CircuitState.CLOSED for breaker in breakers):
                 return key
         return next(iter(self._policies))
 

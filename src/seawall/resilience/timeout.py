@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import CancelledError, Task, TimerHandle, get_running_loop
 from dataclasses import dataclass
-from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
+from typing import Any
 
 from seawall.core import Clock, Events, deadline
 from seawall.core.options import number
@@ -19,7 +18,7 @@ from seawall.resilience.weave import Face, Fragment
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimeoutStatistics:
-    """`timed_out`: cut by the timeout; `cut_by_deadline`: cut by the caller's; `running`: under way on event loops."""
+    """`timed_out`: cut by the timeout; `cut_by_deadline`: cut by the caller's; `running`: under way now."""
 
     name: str
     seconds: float
@@ -50,10 +49,11 @@ class Timeout(Policy):
         super().__init__(name, clock, events)
         number("Timeout", "seconds", seconds, above=0)
         self.seconds = seconds
-        self._tables: WeakKeyDictionary[asyncio.AbstractEventLoop, Expiries] = WeakKeyDictionary()
+        self._tables: dict[asyncio.AbstractEventLoop, Expiries] = {}
         self.expiries = Expiries(None, self.clock.monotonic)
         self._timed_out = 0
         self._cut_by_deadline = 0
+        self.scopes = 0
 
     def statistics(self) -> TimeoutStatistics:
         """A frozen picture of this moment."""
@@ -62,7 +62,7 @@ class Timeout(Policy):
             seconds=self.seconds,
             timed_out=self._timed_out,
             cut_by_deadline=self._cut_by_deadline,
-            running=sum(len(table.calls) for table in list(self._tables.values())),
+            running=self.scopes + sum(len(table.calls) for table in list(self._tables.values())),
         )
 
     def use_clock(self, clock: Clock) -> None:
@@ -93,14 +93,17 @@ class Timeout(Policy):
         """The table of `loop`, which becomes the one that calls look at first."""
         table = self._tables.get(loop)
         if table is None:
+            # A table would keep its loop alive after it was closed.
+            for other in list(self._tables):
+                if other.is_closed():
+                    self._tables.pop(other, None)
             table = self._tables[loop] = Expiries(loop, self.clock.monotonic)
         self.expiries = table
         return table
 
-    def expired(self, task: Task[Any], error: BaseException | None, cancelling: int = 0) -> None:
-        """A call was cut: raise `CallTimeoutError`, unless someone else wants the task cancelled too."""
-        mine = task.uncancel() <= cancelling
-        if mine and isinstance(error, CancelledError):
+    def expired(self, error: BaseException | None) -> None:
+        """The running task's call was cut: raise `CallTimeoutError`, unless someone else wants it cancelled too."""
+        if _uncancel() <= 0 and isinstance(error, CancelledError):
             raise self.error(self.seconds, "timeout") from error
 
     def error(self, seconds: float, cut_by: str) -> CallTimeoutError:
@@ -126,11 +129,11 @@ class Timeout(Policy):
 class Scope:
     """One entry into a timeout, for whatever is not a plain coroutine call. Opens the deadline."""
 
-    __slots__ = ("_at", "_by_deadline", "_outer", "_start", "_timeout")
-    entered: ClassVar[type]
+    __slots__ = ("_at", "_by_deadline", "_inside", "_outer", "_start", "_timeout")
 
     def __init__(self, timeout: Timeout) -> None:
         self._timeout = timeout
+        self._inside = False
         self.enter()
 
     def enter(self) -> None:
@@ -145,11 +148,16 @@ class Scope:
             if outer <= now:
                 timeout.refuse(now - outer)
         deadline.current.set(self._at)
+        self._inside = True
+        timeout.scopes += 1
 
     def leave(self, error: BaseException | None) -> None:
-        """Stop measuring."""
-        # Not by token: a generator may be left in another context than it was entered in.
-        deadline.current.set(self._outer)
+        """Stop measuring; nothing where a stream is closed while its consumer has an item."""
+        if self._inside:
+            self._inside = False
+            self._timeout.scopes -= 1
+            # Not by token: a generator may be left in another context than it was entered in.
+            deadline.current.set(self._outer)
 
     def _error(self) -> CallTimeoutError:
         timeout = self._timeout
@@ -167,20 +175,19 @@ class BlockingScope(Scope):
 class AsyncScope(Scope):
     """Cancels the task that entered, by a timer of its own. Entered and left any number of times."""
 
-    __slots__ = ("_cancelling", "_cut", "_handle", "_task")
+    __slots__ = ("_cancelling", "_cut", "_handle")
 
     def enter(self) -> None:
         """Begin to measure, in the task that runs now."""
-        super().enter()
         task = asyncio.current_task()
         if task is None:
             message = f"{self._timeout!r} needs a task to cancel; run it in one (asyncio.run, create_task)"
             raise RuntimeError(message)
-        self._task: Task[Any] = task
+        super().enter()
         self._cancelling = task.cancelling()
         self._cut = False
         delay = max(0.0, self._at - self._start)
-        self._handle: TimerHandle = get_running_loop().call_later(delay, self._cancel)
+        self._handle: TimerHandle = get_running_loop().call_later(delay, self._cancel, task)
 
     def leave(self, error: BaseException | None) -> None:
         """Stop measuring; raises `CallTimeoutError` if the time was over."""
@@ -188,12 +195,18 @@ class AsyncScope(Scope):
         self._handle.cancel()
         if self._cut:
             self._cut = False
-            if self._task.uncancel() <= self._cancelling and isinstance(error, CancelledError):
+            if _uncancel() <= self._cancelling and isinstance(error, CancelledError):
                 raise self._error() from error
 
-    def _cancel(self) -> None:
+    def _cancel(self, task: Task[Any]) -> None:
         self._cut = True
-        self._task.cancel()
+        task.cancel()
+
+
+def _uncancel() -> int:
+    """Take one cancellation of the running task back; returns how many are left."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.uncancel()
 
 
 _TEMPLATE = """
@@ -217,19 +230,22 @@ else:
 try:
     $inner
 except BaseException as $error:
+    $cut = $scope is None and $calls.pop($task, None) is None
+    # A task that failed holds this frame; if the frame held the task, only the collector could free them.
+    $task = None
     if $scope is not None:
         $scope.leave($error)
     else:
         $reset($token)
-        if $calls.pop($task, None) is None:
-            $timeout.expired($task, $error)
+        if $cut:
+            $timeout.expired($error)
     raise
 if $scope is not None:
     $scope.leave(None)
 else:
     $reset($token)
     if $calls.pop($task, None) is None:
-        $timeout.expired($task, None)
+        $timeout.expired(None)
 """
 
 _TEMPLATE = _TEMPLATE.replace("{task}", "$task_of($loop)" if TASKS is None else "$tasks[$loop]")

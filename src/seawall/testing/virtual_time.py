@@ -94,7 +94,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         finally:
             self._in_threads -= 1
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Run `callback` when the clock reads `when`."""

@@ -86,7 +86,7 @@ def test_tasks_inherit_it_and_keep_theirs_to_themselves(clock):
 
 @pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, "2", None, True])
 def test_an_impossible_duration_is_refused(seconds):
-    with pytest.raises(OptionError, match="deadline.within: seconds is .*; allowed: a number at least 0"):
+    with pytest.raises(OptionError, match=r"deadline.within: seconds is .*; allowed: a number at least 0"):
         deadline.within(seconds).__enter__()
 
 

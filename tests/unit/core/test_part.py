@@ -1,10 +1,13 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import pytest
 
 from seawall.core import Health, Lifecycle, Part, Status
 from seawall.testing import FakeClock, virtual_time
+
+Check = Callable[[], Coroutine[Any, Any, Health]]
 
 HEALTHY = Health(status=Status.HEALTHY)
 
@@ -23,7 +26,7 @@ class Recorded:
         *,
         start: Callable[[], Awaitable[object]] | None = None,
         stop: Callable[[], Awaitable[object]] | None = None,
-        check: Callable[[], Awaitable[Health]] = healthy,
+        check: Check = healthy,
     ) -> None:
         self.name = name
         self._diary = diary
@@ -42,7 +45,7 @@ class Recorded:
         return await self._stop() if self._stop is not None else None
 
 
-def failing(error: BaseException) -> Callable[[], Awaitable[Health]]:
+def failing(error: BaseException) -> Check:
     async def fail() -> Health:
         raise error
 
@@ -182,7 +185,7 @@ def test_a_name_is_taken_once():
         Lifecycle([Recorded("b", []), Recorded("b", [])])
 
 
-def found(**checks: Callable[[], Awaitable[Health]]) -> tuple[dict[str, Health], float]:
+def found(**checks: Check) -> tuple[dict[str, Health], float]:
     clock = FakeClock()
     lifecycle = Lifecycle([Recorded(name, [], check=check) for name, check in checks.items()])
 
