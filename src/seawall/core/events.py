@@ -33,7 +33,7 @@ class Events:
     __slots__ = ("listeners",)
 
     def __init__(self) -> None:
-        self.listeners: tuple[tuple[type[Event], Callable[..., object]], ...] = ()
+        self.listeners: tuple[tuple[type[Event] | None, Callable[..., object]], ...] = ()
 
     def subscribe(self, listener: Listener[E], to: type[E] | None = None) -> Callable[[], None]:
         """Call `listener` with every event that is an instance of `to` (default: all).
@@ -43,7 +43,7 @@ class Events:
         if not callable(listener):
             message = f"an event listener must be callable, got {listener!r}"
             raise TypeError(message)
-        entry = (to or Event, listener)
+        entry = (to, listener)
         with _changing:
             self.listeners = (*self.listeners, entry)
 
@@ -56,7 +56,7 @@ class Events:
     def emit(self, event: Event) -> None:
         """Hand `event` to every listener; what a listener raises is logged, never passed on."""
         for kind, listener in self.listeners:
-            if isinstance(event, kind):
+            if kind is None or isinstance(event, kind):
                 try:
                     listener(event)
                 # It awaits nothing, so a cancellation is not the caller's: it asked a cancelled task for its result.

@@ -98,8 +98,9 @@ class Lifecycle:
         """Ask every part at once for its health; one that raises or takes over `timeout` seconds is unhealthy."""
 
         async def ask(part: Part) -> Health:
+            limit = asyncio.timeout(timeout)
             try:
-                async with asyncio.timeout(timeout) as limit:
+                async with limit:
                     return await part.check()
             except (Exception, asyncio.CancelledError) as error:
                 task = asyncio.current_task()

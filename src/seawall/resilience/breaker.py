@@ -198,7 +198,7 @@ class CircuitBreaker(Policy):
         if left > 0:
             self._rejected += 1
             if self.events.listeners:
-                self.events.emit(self._rejection)
+                self.events.emit(self._rejected_event or self._rejection)
             raise CircuitOpenError(self.name, left, "open")
         with self._lock:
             trial, transitions = circuit.admit(now)

@@ -240,12 +240,14 @@ except BaseException as $error:
         if $cut:
             $timeout.expired($error)
     raise
-if $scope is not None:
-    $scope.leave(None)
-else:
+if $scope is None:
     $reset($token)
-    if $calls.pop($task, None) is None:
+    try:
+        del $calls[$task]
+    except KeyError:
         $timeout.expired(None)
+else:
+    $scope.leave(None)
 """
 
 _TEMPLATE = _TEMPLATE.replace("{task}", "$task_of($loop)" if TASKS is None else "$tasks[$loop]")

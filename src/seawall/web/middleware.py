@@ -66,13 +66,14 @@ class SeawallMiddleware:
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
             await send(message)
 
+        limit = asyncio.timeout(seconds)
         try:
             try:
                 with deadline.within(seconds, clock=self._clock):
-                    async with asyncio.timeout(seconds) as timeout:
+                    async with limit:
                         await self._app(scope, receive, send_with_id)
             except Exception as error:
-                if timeout.expired():
+                if limit.expired():
                     detail = f"the request was not done within {seconds:g} s"
                     answer: Response = problem(504, code="deadline-exceeded", detail=detail)
                 else:

@@ -155,7 +155,7 @@ def test_every_face_opens_refuses_tries_and_closes(face, options):
         assert await run(None) == "ok"
         assert breaker.statistics().state is CircuitState.HALF_OPEN
         assert await run(None) == "ok"
-        assert breaker.state is CircuitState.CLOSED
+        assert breaker.statistics().state is CircuitState.CLOSED
         assert await run(None) == "ok"
         statistics = breaker.statistics()
         assert (statistics.calls, statistics.failed, statistics.rejected, statistics.opened) == (1, 0, 1, 1)

@@ -43,15 +43,15 @@ class CountModel:
 
 
 class TimeModel:
-    """Every call with the number of its bucket, in exact arithmetic."""
+    """Every call with the number of its bucket: the last whose edge, a whole number of widths, has come."""
 
     def __init__(self, span: float, now: float) -> None:
-        # The width is what the window works with: a tenth as a float.
-        self.width = Fraction(span / TimeWindow.BUCKETS)
+        self.width = span / TimeWindow.BUCKETS
         self.calls: deque[tuple[int, Call]] = deque()
 
     def number(self, now: float) -> int:
-        return Fraction(now) // self.width
+        exact = Fraction(now) // Fraction(self.width)
+        return max(number for number in range(exact - 1, exact + 2) if number * self.width <= now)
 
     def forget(self, now: float) -> None:
         while self.calls and self.calls[0][0] <= self.number(now) - TimeWindow.BUCKETS:
@@ -69,7 +69,7 @@ class TimeModel:
     def resize(self, size: float, now: float) -> None:
         self.forget(now)
         ages = [(self.number(now) - number, call) for number, call in self.calls]
-        self.width = Fraction(size / TimeWindow.BUCKETS)
+        self.width = size / TimeWindow.BUCKETS
         self.calls = deque((self.number(now) - age, call) for age, call in ages)
 
 
