@@ -199,9 +199,13 @@ def test_abandoned_requests_leave_nothing_held(service):
 
 def test_logs_are_json_lines_with_the_requests_id_and_no_secret(service):
     service.post(f"/campaigns/{service.campaign()}/copy", **{"x-request-id": "find-me"})
-    lines = [json.loads(line) for line in Path(service.log).read_text().splitlines()]
-    mine = [line for line in lines if line.get("request_id") == "find-me"]
-    assert [line["status"] for line in mine if line["logger"] == "seawall.access"] == [200]
+    until = time.monotonic() + 5
+    mine: list[dict[str, object]] = []
+    while not mine:  # the line is written when the response has gone out
+        assert time.monotonic() < until
+        lines = [json.loads(line) for line in Path(service.log).read_text().splitlines()]
+        mine = [line for line in lines if (line.get("request_id"), line["logger"]) == ("find-me", "seawall.access")]
+    assert [line["status"] for line in mine] == [200]
     assert "sk_test_demo" not in Path(service.log).read_text()
 
 

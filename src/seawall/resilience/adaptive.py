@@ -60,8 +60,9 @@ class AdaptiveLimit(Policy):
     max_waiting, max_wait: the queue; higher `priority` goes first, and takes the last place of a lower one
         when the queue is full.
 
-    Calls that were cut (any `TimeoutError`) count as dropped; other errors, which say nothing about load, and
-    cancelled calls are not sampled. Stand it inside a Retry: the time it measures must be that of one attempt.
+    Calls that were cut (any `TimeoutError`) count as dropped. Other errors say nothing about load and are not
+    sampled; nor are cancelled calls, and those cut by the caller's own deadline. Stand it inside a Retry: the
+    time it measures must be that of one attempt.
 
     Raises `LimitExceededError` in place of the call.
     """
@@ -135,7 +136,8 @@ class AdaptiveLimit(Policy):
             self._refuse("full")
 
     def _leave(self, error: BaseException | None, start: float, running: int) -> None:
-        dropped = isinstance(error, TimeoutError) and not isinstance(error, RejectedError)
+        by_caller = getattr(error, "cut_by", None) == "deadline"
+        dropped = isinstance(error, TimeoutError) and not isinstance(error, RejectedError) and not by_caller
         try:
             if error is None or dropped:
                 self._sample(self.clock.monotonic() - start, running, dropped=dropped)

@@ -13,7 +13,7 @@ from seawall.core.options import callable_or_none
 from seawall.resilience import events as facts
 from seawall.resilience.circuit import Circuit, CircuitState, Transition, Trial
 from seawall.resilience.circuit_options import CircuitChanges, CircuitOptions
-from seawall.resilience.errors import CircuitOpenError, RejectedError
+from seawall.resilience.errors import CallTimeoutError, CircuitOpenError, RejectedError
 from seawall.resilience.matching import ErrorMatch, matcher, type_names
 from seawall.resilience.policy import FREE_THREADED, Policy
 from seawall.resilience.weave import Face, Fragment
@@ -57,7 +57,8 @@ class CircuitBreaker(Policy):
     `CircuitBreaker.consecutive` failures in a row. Options are those of `CircuitOptions`, and:
 
     on: which errors are failures: types, or a function of the error. After any other error the dependency
-        has answered, which counts as success. Cancellation and Seawall's own rejections count as neither.
+        has answered, which counts as success. Cancellation, a cut by the caller's own deadline, and Seawall's
+        rejections count as neither.
     failed_result: a function of the result that tells a failure without an error, such as a status of 500.
 
     Guarantees: a success that was not slow never opens it; at most `permits` trials are live, whatever is
@@ -218,7 +219,9 @@ class CircuitBreaker(Policy):
     def _advance(self, window: Window, now: float) -> Generation:
         """Begin a new generation of calls under way; refuse the call if the hung ones have opened the breaker."""
         with self._lock:
-            generation = window.generation = window.flight.advance(now, window.edge) if window.flight else NOWHERE
+            generation = window.generation = (
+                window.flight.advance(now, window.edge, window.passed) if window.flight else NOWHERE
+            )
             transition = self.circuit.judge(now) if window is self.circuit.window else None
             refused = self.circuit.window is None
             self._rejected += refused
@@ -236,13 +239,23 @@ class CircuitBreaker(Policy):
         raise CircuitOpenError(self.name, retry_after, state)
 
     def _on_error(self, under: Window | Trial, error: BaseException, start: float = NEVER) -> None:
-        if isinstance(error, Exception) and not isinstance(error, RejectedError):
+        if isinstance(error, CallTimeoutError) and error.cut_by == "deadline" and not self._slow(start):
+            self._release(under)  # the caller's patience says nothing about the dependency
+        elif isinstance(error, Exception) and not isinstance(error, RejectedError):
             failed = True  # as which an error counts that `on` itself fails to judge
             try:
                 failed = self._matches(error)
             finally:
                 self._record(under, failed, start)
-        elif isinstance(under, Trial):
+        else:
+            self._release(under)
+
+    def _slow(self, start: float) -> bool:
+        return self.clock.monotonic() - start >= self.circuit.slow
+
+    def _release(self, under: Window | Trial) -> None:
+        """A call ended without a verdict."""
+        if isinstance(under, Trial):
             with self._lock:
                 self.circuit.trial_released(under)
 
@@ -261,7 +274,7 @@ class CircuitBreaker(Policy):
                 under.roll(now)
                 under.passed += 1
                 if under.flight is not None:
-                    under.generation = under.flight.advance(now, under.edge)
+                    under.generation = under.flight.advance(now, under.edge, under.passed)
         self._report(transition)
 
     def _change(self, change: Callable[[float], Transition | None]) -> None:

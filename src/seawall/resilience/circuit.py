@@ -123,10 +123,12 @@ class Circuit:
         if window is None or self.state is CircuitState.FORCED_CLOSED:
             return None
         totals = window.totals(now)
-        hung = window.flight.hung(now) if window.flight is not None else 0
         if self.options.mode == "consecutive":
+            # A hung call stands in the row only if none has passed since it began.
+            hung = window.flight.hung(now, window.passed) if window.flight is not None else 0
             totals = Totals(totals.calls + hung, totals.failed + hung, 0)
         else:
+            hung = window.flight.hung(now) if window.flight is not None else 0
             totals = Totals(totals.calls + hung, totals.failed, totals.slow + hung)
         if not self.options.exceeded(totals):
             return None

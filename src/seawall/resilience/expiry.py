@@ -20,6 +20,13 @@ TASKS: dict[AbstractEventLoop, Task[Any]] | None = (
 _SLACK = 0.0005
 
 
+class Occupied(dict[Task[Any], float]):
+    """A table that has a call of every task already, so that none is put into it."""
+
+    def __contains__(self, task: object) -> bool:
+        return True
+
+
 class Expiries:
     """The calls under way in one event loop (None: not used in any yet), by task, in the order in which they expire.
 

@@ -47,6 +47,7 @@ class Policy:
         self.name = name or UNNAMED
         self.clock: Clock = clock or SYSTEM_CLOCK
         self.events = events or SILENT
+        self.woven = False
         self._ad_hoc: dict[Face, Callable[..., Any]] = {}
 
     @property
@@ -68,7 +69,8 @@ class Policy:
             self.name = name
         if self.events is SILENT:
             self.events = events
-        if self.clock is SYSTEM_CLOCK and clock is not SYSTEM_CLOCK:
+        # Functions that are woven already measure by the clock they were woven with.
+        if self.clock is SYSTEM_CLOCK and clock is not SYSTEM_CLOCK and not self.woven:
             self.use_clock(clock)
 
     def use_clock(self, clock: Clock) -> None:
@@ -77,13 +79,13 @@ class Policy:
 
     def __call__(self, fn: F) -> F:
         """Decorate `fn`; name, signature and docstring stay."""
-        return compose(self.policies, fn, face_of(fn, repr(self)))  # type: ignore[return-value]
+        return compose(self.policies, fn, face_of(fn, self))  # type: ignore[return-value]
 
     def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `fn` once under this policy. The result of an `async def` is to be awaited."""
         code = getattr(fn, "__code__", None)
         plain = code is not None and code.co_flags & inspect.CO_COROUTINE
-        face = _CALL if plain else face_of(fn, repr(self))
+        face = _CALL if plain else face_of(fn, self)
         call = self._ad_hoc.get(face)
         if call is None:
             call = self._ad_hoc[face] = _compose_ad_hoc(self.policies, face)
@@ -190,6 +192,8 @@ _CALL = Face("call", True)
 
 
 def _fragments(policies: Sequence[Any], face: Face) -> list[Fragment]:
+    for policy in policies:
+        policy.woven = True
     return [policy.fragment(face) for policy in policies]
 
 

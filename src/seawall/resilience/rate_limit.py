@@ -29,7 +29,7 @@ class RateLimitStatistics:
 
 
 _ROUNDING = 1e-6
-"""Seconds. Rounding at large clock readings (a float of 1e9 s has steps of 1e-7 s) must not turn a token away."""
+"""Seconds, at most. Rounding at large clock readings (a float of 1e9 s has steps of 1e-7 s) must not turn a token away."""
 
 
 class TokenBucket:
@@ -39,11 +39,12 @@ class TokenBucket:
     is a turn: a point in time of its own. A machine without a clock.
     """
 
-    __slots__ = ("_turns", "capacity", "full_at", "interval")
+    __slots__ = ("_rounding", "_turns", "capacity", "full_at", "interval")
 
     def __init__(self, calls: int, per: float, burst: int) -> None:
         self.interval = per / calls
         self.capacity = self.interval * burst
+        self._rounding = min(_ROUNDING, self.interval / 100)
         self.full_at = 0.0
         self._turns: list[float] = []  # given back while others wait for later ones
 
@@ -57,7 +58,7 @@ class TokenBucket:
             full_at = now
         full_at += self.interval
         wait = full_at - now - self.capacity
-        if wait <= _ROUNDING:
+        if wait <= self._rounding:
             self.full_at = full_at
             return 0.0
         if self._turns:
@@ -80,7 +81,7 @@ class TokenBucket:
 
     def available(self, now: float) -> int:
         """How many tokens could be taken at once."""
-        return max(0, int((now + self.capacity - max(self.full_at, now)) / self.interval + 1e-6))
+        return max(0, int((now + self.capacity + self._rounding - max(self.full_at, now)) / self.interval))
 
 
 class RateLimit(Policy):

@@ -161,7 +161,8 @@ class Retry(Policy):
         if asked is not None:
             if asked > self.backoff.longest:
                 return self._give_up(attempt, "retry-after", error)
-            delay = max(delay, asked) if self.backoff.jitter != "none" else asked
+            # The jitter comes on top: callers who were told the same number should not come back together.
+            delay = asked if self.backoff.jitter == "none" else max(asked, min(asked + delay, self.backoff.longest))
         now = self.clock.monotonic()
         left = deadline.remaining(clock=self.clock)
         if left is not None and delay >= left:

@@ -11,7 +11,7 @@ from seawall.core import Clock, Events, deadline
 from seawall.core.options import number
 from seawall.resilience import events as facts
 from seawall.resilience.errors import CallTimeoutError, DeadlineExceededError
-from seawall.resilience.expiry import TASKS, Expiries
+from seawall.resilience.expiry import TASKS, Expiries, Occupied
 from seawall.resilience.policy import Policy
 from seawall.resilience.weave import Face, Fragment
 
@@ -98,6 +98,9 @@ class Timeout(Policy):
                 if other.is_closed():
                     self._tables.pop(other, None)
             table = self._tables[loop] = Expiries(loop, self.clock.monotonic)
+            if getattr(loop, "clock", self.clock) is not self.clock:
+                # A loop on virtual time, of which this clock knows nothing: each call gets a timer of the loop's.
+                table.calls = Occupied()
         self.expiries = table
         return table
 

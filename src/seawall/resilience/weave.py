@@ -128,8 +128,8 @@ def weave(
     return call if fn is None else update_wrapper(call, fn)
 
 
-def face_of(fn: object, owner: str) -> Face:
-    """How `fn` is to be woven. Refuses what is not a function with a message that says what was given."""
+def face_of(fn: object, owner: object) -> Face:
+    """How `fn` is to be woven. Refuses what is not a function with a message that names `owner` and what was given."""
     if isinstance(fn, (staticmethod, classmethod)):
         kind = type(fn).__name__
         message = f"{owner} decorates a function, got a {kind}; put @{kind} above it, outermost"

@@ -56,15 +56,16 @@ class Generation:
     """Calls that began at about the same time and are still under way.
 
     edge: from then on a new one begins. check_at: a call that ends before then was not slow, and its window's
-    bucket is not over; one comparison tells both.
+    bucket is not over; one comparison tells both. passed: the window's count when this generation began.
     """
 
-    __slots__ = ("calls", "check_at", "edge")
+    __slots__ = ("calls", "check_at", "edge", "passed")
 
-    def __init__(self, edge: float, check_at: float) -> None:
+    def __init__(self, edge: float, check_at: float, passed: int = 0) -> None:
         self.calls = 0
         self.edge = edge
         self.check_at = check_at
+        self.passed = passed
 
 
 NOWHERE = Generation(NEVER, -NEVER)
@@ -83,13 +84,13 @@ class InFlight:
     def __init__(self, slow: float, now: float, window_edge: float) -> None:
         self.slow = slow
         self._older: list[Generation] = []
-        self.current = self._begin(now, window_edge)
+        self.current = self._begin(now, window_edge, 0)
 
-    def advance(self, now: float, window_edge: float) -> Generation:
+    def advance(self, now: float, window_edge: float, passed: int = 0) -> Generation:
         """Begin a new generation if the current one is over; returns the current one."""
         if now >= self.current.edge:
             self._older = [generation for generation in (*self._older, self.current) if generation.calls]
-            self.current = self._begin(now, window_edge)
+            self.current = self._begin(now, window_edge, passed)
         else:
             self.current.check_at = min(window_edge, self.current.edge + self.slow * 7 / 8)
         return self.current
@@ -101,16 +102,23 @@ class InFlight:
         for generation in self._older:
             generation.edge = min(generation.edge, now)
             generation.check_at = -NEVER
-        self.current = self._begin(now, window_edge)
+        self.current = self._begin(now, window_edge, self.current.passed)
         return self.current
 
-    def hung(self, now: float) -> int:
-        """How many calls have been under way for the slow-call duration or longer."""
-        began_before = now - self.slow
-        return sum(generation.calls for generation in (*self._older, self.current) if generation.edge <= began_before)
+    def hung(self, now: float, passed: int | None = None) -> int:
+        """How many calls have been under way for the slow-call duration or longer.
 
-    def _begin(self, now: float, window_edge: float) -> Generation:
-        return Generation(now + self.slow / 8, min(window_edge, now + self.slow))
+        With `passed`, the window's count now: only those since whose beginning no call has passed.
+        """
+        began_before = now - self.slow
+        return sum(
+            generation.calls
+            for generation in (*self._older, self.current)
+            if generation.edge <= began_before and (passed is None or generation.passed == passed)
+        )
+
+    def _begin(self, now: float, window_edge: float, passed: int) -> Generation:
+        return Generation(now + self.slow / 8, min(window_edge, now + self.slow), passed)
 
 
 class CountWindow:

@@ -278,3 +278,15 @@ def test_without_a_loop_it_says_what_is_missing(clock):
     assert inspect.iscoroutine(call)
     with pytest.raises(RuntimeError, match="no running event loop"):
         call.send(None)
+
+
+def test_timeout_on_the_system_clock_works_on_virtual_time():
+    timeout = Timeout(30.0)
+
+    async def main() -> None:
+        with pytest.raises(CallTimeoutError):
+            await timeout.call(asyncio.sleep, 3600)
+        assert asyncio.get_running_loop().time() == pytest.approx(30.0)
+        assert await timeout.call(asyncio.sleep, 1, "in time") == "in time"
+
+    virtual_time.run(main())
