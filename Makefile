@@ -19,7 +19,8 @@ demo: $(VENV)/.examples ## start the podcast service, its providers and traffic,
 test: $(VENV)/.dev ## run the tests (ARGS="-k breaker" to choose)
 	@PYTHONPATH=examples $(BIN)/python -m pytest -n auto $(ARGS)
 
-torture: $(VENV)/.dev ## run the long tests under load
+torture: $(VENV)/.dev ## run the long tests under load, and property tests on examples never tried
+	@PYTHONPATH=examples HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto tests/unit $(ARGS)
 	@PYTHONPATH=examples $(BIN)/python -m pytest -m torture $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, architecture

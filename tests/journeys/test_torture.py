@@ -69,7 +69,7 @@ def test_ten_thousand_requests_from_a_thousand_clients_half_of_whom_leave(servic
                 seen[str(answer.status_code)] += 1
             except httpx2.TimeoutException:
                 seen["left"] += 1
-            except httpx2.RemoteProtocolError:
+            except (httpx2.RemoteProtocolError, httpx2.NetworkError):
                 # The server closed an idle connection at the moment it was used again: HTTP's own race.
                 seen["raced"] += 1
 

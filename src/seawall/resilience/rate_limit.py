@@ -29,7 +29,7 @@ class RateLimitStatistics:
 
 
 _ROUNDING = 1e-6
-"""Seconds, at most. Rounding at large clock readings (a float of 1e9 s has steps of 1e-7 s) must not turn a token away."""
+"""Seconds, at most. Rounding at a large clock reading (1e9 s has steps of 1e-7 s) must not turn a token away."""
 
 
 class TokenBucket:
@@ -81,7 +81,10 @@ class TokenBucket:
 
     def available(self, now: float) -> int:
         """How many tokens could be taken at once."""
-        return max(0, int((now + self.capacity + self._rounding - max(self.full_at, now)) / self.interval))
+        full_at = max(self.full_at, now)
+        found = max(0, int((now + self.capacity - full_at) / self.interval))
+        # One more where `take`, which reckons token by token, would find it.
+        return found + (full_at + (found + 1) * self.interval - now - self.capacity <= self._rounding)
 
 
 class RateLimit(Policy):
