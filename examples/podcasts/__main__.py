@@ -8,6 +8,8 @@ import uvicorn
 
 from podcasts.app import create
 from podcasts.child import announce, end_asked
+from podcasts.config import ConfigError
+from seawall.settings import SettingsError
 
 
 async def serve(*, port: int, until_stdin_closes: bool) -> None:
@@ -37,4 +39,9 @@ parser.add_argument("--until-stdin-closes", action="store_true", help="end when 
 
 if __name__ == "__main__":
     options = parser.parse_args()
-    asyncio.run(serve(port=options.port, until_stdin_closes=options.until_stdin_closes))
+    try:
+        asyncio.run(serve(port=options.port, until_stdin_closes=options.until_stdin_closes))
+    except (SettingsError, ConfigError) as error:
+        parser.error(str(error))
+    except (OSError, OverflowError) as error:
+        parser.error(f"port {options.port} can't be used: {error}")

@@ -35,6 +35,7 @@ class NoCopyError(SeawallError):
 
     code = "no-copy"
     status = 409
+    public = True
 
     def __init__(self, campaign_id: UUID) -> None:
         super().__init__(campaign_id)
@@ -111,16 +112,17 @@ def _campaigns(api: APIRouter, parts: Parts) -> None:
         podcast = await store.get(Podcast, campaign.podcast_id)
         sponsor = await store.get(Sponsor, campaign.sponsor_id)
         copy = await parts.copywriter.write(campaign, podcast, sponsor)
-        status = "invoiced" if campaign.status == "invoiced" else "written"
-        await store.save(campaign.model_copy(update={"ad_read": copy, "status": status}))
+        await store.update(Campaign, id, ad_read=copy)
         return copy
 
     @api.post("/campaigns/{id}/invoice", tags=["campaigns"])
     async def invoice_campaign(id: UUID) -> Invoice:  # noqa: A002
         """Invoice the sponsor; asking again gives the same invoice."""
         campaign = await store.get(Campaign, id)
+        if campaign.invoice is not None:
+            return campaign.invoice
         invoice = await parts.billing.invoice(campaign, await store.get(Sponsor, campaign.sponsor_id))
-        await store.save(campaign.model_copy(update={"status": "invoiced", "invoice_id": invoice.id}))
+        await store.update(Campaign, id, invoice=invoice)
         return invoice
 
     @api.post("/campaigns/{id}/mail", tags=["campaigns"], responses=_problems(409))

@@ -19,13 +19,14 @@ def create() -> FastAPI:
     config = Config.from_env()
     copywriter = Copywriter(sea, config)
     billing = Billing(sea, config)
-    sea.add(copywriter)
-    sea.add(billing)
+    mailer = Mailer(sea, config)
+    for part in (copywriter, billing, mailer):
+        sea.add(part)
     app = FastAPI(
         title="Podcasts",
         version="0.1.0",
         description="Sponsors find podcasts, campaigns get ad-reads and invoices.",
     )
-    parts = Parts(store=MemoryStore(), copywriter=copywriter, billing=billing, mailer=Mailer(sea, config))
+    parts = Parts(store=MemoryStore(), copywriter=copywriter, billing=billing, mailer=mailer)
     app.include_router(router(parts))
     return sea.install(app)

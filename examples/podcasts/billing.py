@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
@@ -12,13 +11,24 @@ import stripe
 
 from podcasts.config import Config
 from podcasts.models import Campaign, Invoice, Sponsor
+from podcasts.threads import Threads
 from seawall import Seawall
 from seawall.core import Health, SeawallError, Status
-from seawall.resilience import Bulkhead, CircuitBreaker, CircuitState, Retry, RetryBudget, Timeout
-from seawall.resilience.http import ResponseError, idempotent
+from seawall.resilience import (
+    Bulkhead,
+    CircuitBreaker,
+    CircuitState,
+    RejectedError,
+    Retry,
+    RetryBudget,
+    Timeout,
+)
+from seawall.resilience.http import FAILED_STATUSES, ResponseError, idempotent
 from seawall.resilience.requests import PipelineAdapter
 
 CENTS = 100
+THREADS = 10
+LOCKED = 409
 
 
 class BillingUnavailableError(SeawallError):
@@ -26,6 +36,7 @@ class BillingUnavailableError(SeawallError):
 
     code = "billing-unavailable"
     status = 503
+    public = True
 
     def __init__(self, retry_after: float) -> None:
         super().__init__(retry_after)
@@ -42,9 +53,9 @@ class Billing:
 
     def __init__(self, sea: Seawall, config: Config) -> None:
         provider = config.providers["stripe"]
+        breaker = CircuitBreaker.consecutive("stripe", failures=5, open_for=config.open_for)
         pipeline = sea.pipeline(
             "stripe",
-            Bulkhead(10, max_waiting=50),
             Timeout(config.total_timeout),
             Retry(
                 attempts=3,
@@ -54,12 +65,12 @@ class Billing:
                 budget=RetryBudget(),
                 idempotent=idempotent,
             ),
-            CircuitBreaker.consecutive("stripe", failures=5, open_for=config.open_for),
+            breaker,
             Timeout(config.attempt_timeout),
         )
         self._session = requests.Session()
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, PipelineAdapter(pipeline))
+            self._session.mount(scheme, PipelineAdapter(pipeline, failed=failed))
         addresses: Any = {} if provider.url is None else {"api": provider.url}
         self._stripe = stripe.StripeClient(
             provider.key,
@@ -67,15 +78,22 @@ class Billing:
             http_client=stripe.RequestsClient(session=self._session),
             max_network_retries=0,
         )
-        self._breaker = sea.breakers["stripe"]
+        self._breaker = breaker
+        # Before the threads, so that those who wait for a slow provider wait here, a bounded number of them.
+        self._threads = Threads("stripe", THREADS)
+        waiting = sea.pipeline("invoices", Bulkhead(THREADS, max_waiting=50))
+        self._in_thread = waiting(self._invoice_in_thread)
         self._retry_after = config.open_for
 
     async def invoice(self, campaign: Campaign, sponsor: Sponsor) -> Invoice:
         """The invoice of `campaign`; the same one however often it is asked for."""
         try:
-            return await asyncio.to_thread(self._invoice, campaign, sponsor)
-        except (stripe.APIConnectionError, stripe.APIError, stripe.RateLimitError) as error:
+            return await self._in_thread(campaign, sponsor)
+        except (stripe.APIConnectionError, stripe.APIError, stripe.RateLimitError, RejectedError) as error:
             raise BillingUnavailableError(self._retry_after) from error
+
+    async def _invoice_in_thread(self, campaign: Campaign, sponsor: Sponsor) -> Invoice:
+        return await self._threads.run(self._invoice, campaign, sponsor)
 
     def _invoice(self, campaign: Campaign, sponsor: Sponsor) -> Invoice:
         def key(step: str) -> Any:
@@ -106,10 +124,24 @@ class Billing:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._threads.close()
         self._session.close()
 
     async def check(self) -> Health:
         """Degraded while Stripe is out: ad-reads can be written without it."""
-        if self._breaker.state is CircuitState.CLOSED:
-            return Health(status=Status.HEALTHY)
-        return Health(status=Status.DEGRADED, message=f"stripe's breaker is {self._breaker.state}")
+        return breaker_health(self._breaker)
+
+
+def breaker_health(breaker: CircuitBreaker) -> Health:
+    """Degraded while `breaker` is not closed."""
+    if breaker.state is CircuitState.CLOSED:
+        return Health(status=Status.HEALTHY)
+    return Health(status=Status.DEGRADED, message=f"the breaker of {breaker.name} is {breaker.state}")
+
+
+def failed(response: requests.Response) -> bool:
+    """Whether Stripe may answer otherwise next time: it says so itself, or the status does (409: a lock)."""
+    said = response.headers.get("Stripe-Should-Retry")
+    if said is not None:
+        return bool(said == "true")
+    return response.status_code in FAILED_STATUSES | {LOCKED}

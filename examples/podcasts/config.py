@@ -7,6 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
+class ConfigError(ValueError):
+    """An environment variable has a value that can't work."""
+
+    def __init__(self, variable: str, value: str, allowed: str) -> None:
+        super().__init__(f"{variable} is {value!r}; allowed: {allowed}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Provider:
     """One provider's address (None: the SDK's own) and key. The key is in no `repr`."""
@@ -36,13 +43,27 @@ class Config:
             name: Provider(
                 name=name,
                 url=environment.get(f"{name.upper()}_BASE_URL"),
-                key=environment.get(f"{name.upper()}_API_KEY", "none"),
+                key=environment.get(f"{name.upper()}_API_KEY") or "none",
             )
             for name in ("openai", "anthropic", "deepseek", "replicate", "stripe", "sendgrid")
         }
+        for provider in providers.values():
+            if provider.url is not None and not provider.url.startswith(("http://", "https://")):
+                raise ConfigError(f"{provider.name.upper()}_BASE_URL", provider.url, "a URL that begins with http")
         durations = {
-            name: float(environment[f"PODCASTS_{name.upper()}"])
+            name: seconds(f"PODCASTS_{name.upper()}", environment[f"PODCASTS_{name.upper()}"])
             for name in ("attempt_timeout", "total_timeout", "open_for")
             if f"PODCASTS_{name.upper()}" in environment
         }
         return cls(providers=providers, **durations)
+
+
+def seconds(variable: str, value: str) -> float:
+    """A number of seconds above 0. Raises `ConfigError` for anything else."""
+    try:
+        found = float(value)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise ConfigError(variable, value, "a number of seconds above 0")
+    return found

@@ -40,6 +40,7 @@ class CopyUnavailableError(SeawallError):
 
     code = "copy-unavailable"
     status = 503
+    public = True
 
     def __init__(self, retry_after: float) -> None:
         super().__init__(retry_after)

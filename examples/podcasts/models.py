@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -67,15 +67,6 @@ class Copy(Model):
     written_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
 
-class Campaign(NewCampaign):
-    """A campaign as it stands."""
-
-    id: UUID = Field(default_factory=uuid4)
-    status: Literal["draft", "written", "invoiced"] = "draft"
-    ad_read: Copy | None = None
-    invoice_id: str | None = None
-
-
 class Invoice(Model):
     """An invoice at the payment provider. `amount` is in US dollars."""
 
@@ -83,6 +74,14 @@ class Invoice(Model):
     number: str | None
     status: str
     amount: Decimal
+
+
+class Campaign(NewCampaign):
+    """A campaign as it stands."""
+
+    id: UUID = Field(default_factory=uuid4)
+    ad_read: Copy | None = None
+    invoice: Invoice | None = None
 
 
 class Sent(Model):

@@ -17,6 +17,7 @@ class NotFoundError(SeawallError):
 
     code = "not-found"
     status = 404
+    public = True
 
     def __init__(self, resource: str, id: UUID) -> None:  # noqa: A002 - what the caller calls it
         super().__init__(resource, id)
@@ -36,6 +37,10 @@ class Store(Protocol):
 
     async def get(self, kind: type[T], id: UUID) -> T:  # noqa: A002
         """The item of that type and id. Raises `NotFoundError`."""
+        ...
+
+    async def update(self, kind: type[T], id: UUID, **changes: object) -> T:  # noqa: A002
+        """Change some fields of what is kept now, at once. Raises `NotFoundError`."""
         ...
 
     async def list(self, kind: type[T], *, after: UUID | None, limit: int) -> Sequence[T]:
@@ -60,6 +65,10 @@ class MemoryStore:
         if not isinstance(item, kind):
             raise NotFoundError(kind.__name__.lower(), id)
         return item
+
+    async def update(self, kind: type[T], id: UUID, **changes: object) -> T:  # noqa: A002
+        """Change some fields of what is kept now, at once. Raises `NotFoundError`."""
+        return await self.save((await self.get(kind, id)).model_copy(update=changes))
 
     async def list(self, kind: type[T], *, after: UUID | None, limit: int) -> Sequence[T]:
         """Up to `limit` items in the order they were first saved, behind the one with id `after`."""

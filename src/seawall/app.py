@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from seawall.core import SYSTEM_CLOCK, Clock, Event, Events, Health, Lifecycle, MissingExtraError, Part
 from seawall.resilience import CircuitBreaker, CircuitChanged, Pipeline, Policy
@@ -35,7 +36,7 @@ class Seawall:
         self._pipelines: dict[str, Pipeline] = {}
         self._lifecycle = Lifecycle()
         self._ready = False
-        self._installed: set[int] = set()
+        self._installed: WeakSet[Any] = WeakSet()
         self.events.subscribe(_log_event, to=Event)
 
     @classmethod
@@ -51,6 +52,11 @@ class Seawall:
             message = f"there is a pipeline {name!r} already; names are unique in a service"
             raise ValueError(message)
         pipeline = Pipeline(name, *policies, enabled=self.settings.resilience, clock=self.clock, events=self.events)
+        known = self.breakers
+        for policy in pipeline.policies:
+            if isinstance(policy, CircuitBreaker) and known.get(policy.name, policy) is not policy:
+                message = f"there is another circuit breaker {policy.name!r} already; share that one, or name this anew"
+                raise ValueError(message)
         self._pipelines[name] = pipeline
         return pipeline
 
@@ -83,9 +89,9 @@ class Seawall:
         Adds the middleware, problem responses, `/health`, `/health/ready` and `/admin`, and starts and stops the
         parts around the app's own lifespan.
         """
-        if id(app) in self._installed:
+        if app in self._installed:
             return app
-        self._installed.add(id(app))
+        self._installed.add(app)
         try:
             from seawall.web.install import install  # noqa: PLC0415 - the web extra is optional
         except ImportError as error:
@@ -110,14 +116,14 @@ class Seawall:
         )
 
     @asynccontextmanager
-    async def _running(self) -> AsyncIterator[None]:
-        async with self._lifecycle:
+    async def _running(self, inner: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
+        """The parts, and in them the app's own lifespan; ready while both are up."""
+        async with self._lifecycle, inner as state:
             self._ready = True
             _logger.info("%s is ready", self.service)
             try:
-                yield
+                yield state
             finally:
-                # Readiness fails first, so that no new request comes while parts stop.
                 self._ready = False
 
 

@@ -15,6 +15,7 @@ from seawall.resilience import (
     CircuitBreaker,
     CircuitOpenError,
     DeadlineExceededError,
+    Fallback,
     Pipeline,
     Retry,
     Timeout,
@@ -105,6 +106,45 @@ def test_breaker_opens_on_failed_statuses_and_spares_the_server(server: Scripted
     with pytest.raises(CircuitOpenError):
         send(pipeline, "GET", server.url)
     assert len(server.asked) == 2
+
+
+def test_failed_responses_hold_no_connection(server: ScriptedServer) -> None:
+    async def main() -> None:
+        inner = httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=1))
+        cached = Fallback(lambda _: httpx2.Response(200, text="cached"), on=ResponseError)
+        transport = PipelineTransport(Pipeline("p", cached, retrying()), inner)
+        async with httpx2.AsyncClient(transport=transport, timeout=2.0) as client:
+            for _ in range(4):
+                server.script = [(503, {})] * 3
+                assert (await client.get(server.url)).text == "cached"
+
+    asyncio.run(main())
+
+
+def test_failed_response_can_be_streamed(server: ScriptedServer) -> None:
+    server.script = [(503, {"x-why": "down"})] * 3
+
+    async def main() -> None:
+        async with (
+            httpx2.AsyncClient(transport=PipelineTransport(Pipeline("p", retrying()))) as client,
+            client.stream("GET", server.url) as answer,
+        ):
+            assert (answer.status_code, answer.headers["x-why"]) == (503, "down")
+            assert b"".join([part async for part in answer.aiter_raw()]) == b'{"attempt": 3}'
+
+    asyncio.run(main())
+
+
+def test_what_a_failure_is_can_be_judged_by_the_response(server: ScriptedServer) -> None:
+    server.script = [(409, {"Should-Retry": "true"}), (500, {"Should-Retry": "false"})]
+    pipeline = Pipeline("p", retrying())
+
+    async def main() -> list[int]:
+        transport = PipelineTransport(pipeline, failed=lambda answer: answer.headers.get("Should-Retry") == "true")
+        async with httpx2.AsyncClient(transport=transport) as client:
+            return [(await client.get(server.url)).status_code for _ in range(2)]
+
+    assert asyncio.run(main()) == [500, 200]
 
 
 def test_refused_connections_are_failures(send: Send) -> None:

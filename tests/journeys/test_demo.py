@@ -72,7 +72,7 @@ def test_too_short_a_demo_is_refused():
     with demo("--seconds", "3") as process:
         output, _ = process.communicate(timeout=20)
     assert process.returncode == 2
-    assert "allowed: 0, or at least 15" in output
+    assert "allowed: 0, or 15 to 86400" in output
 
 
 def test_story_fails_when_nobody_takes_over(service):

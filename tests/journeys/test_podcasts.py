@@ -22,7 +22,8 @@ def test_campaign_from_registration_to_invoice_and_mail(service):
     assert invoice == service.post(f"/campaigns/{campaign}/invoice").json()
     assert float(invoice["amount"]) == 1200.5
     assert service.post(f"/campaigns/{campaign}/mail").json()["message_id"]
-    assert service.http.get(f"/api/v1/campaigns/{campaign}").json()["status"] == "invoiced"
+    kept = service.http.get(f"/api/v1/campaigns/{campaign}").json()
+    assert (kept["ad_read"], kept["invoice"]) == (copy, invoice)
 
 
 def test_lists_come_in_pages(service):
@@ -164,7 +165,7 @@ def test_admin_api_refuses_everybody_else(service, token):
 
 def test_pipelines_are_listed_with_their_policies(service):
     listed = {one["name"]: one["policies"] for one in service.admin("GET", "/pipelines").json()["pipelines"]}
-    assert list(listed) == [*WRITERS, "copy", "stripe", "sendgrid"]
+    assert list(listed) == [*WRITERS, "copy", "stripe", "invoices", "sendgrid", "mail"]
     assert [policy["policy"].split("(")[0] for policy in listed["openai"]] == [
         "Bulkhead",
         "Timeout",

@@ -8,6 +8,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,27 @@ def test_faults_at_random_for_a_minute_lose_nothing(service: Service) -> None:
     assert statuses[200] > statuses.total() / 2, statuses
     service.stubs.clear()
     assert released(service), held(service)
+
+
+def test_stopping_while_a_call_hangs_answers_it_and_ends_soon() -> None:
+    with start_stubs(latency=0.005) as stubs:
+        environment = service_environment(stubs, TOKEN, open_for=0.5)
+        with (
+            child(["podcasts", "--port=0", "--until-stdin-closes"], environment=environment) as (process, line),
+            httpx2.Client(base_url=line["url"], timeout=20) as http,
+            ThreadPoolExecutor(2) as pool,
+        ):
+            service = Service(line["url"], stubs, http, os.devnull)
+            campaign = service.campaign()
+            stubs.fault("openai", "hang")
+            stubs.fault("stripe", "hang")
+            copy = pool.submit(service.post, f"/campaigns/{campaign}/copy")
+            invoice = pool.submit(service.post, f"/campaigns/{campaign}/invoice")
+            while not stubs.requests()["stripe"]["in_flight"] or not stubs.requests()["openai"]["in_flight"]:
+                time.sleep(0.02)
+            began = time.monotonic()
+            process.terminate()
+            for answer in (copy.result(), invoice.result()):
+                assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+            process.wait(15)
+            assert time.monotonic() - began < 12

@@ -17,12 +17,13 @@ from rich.live import Live
 
 from podcasts.child import ChildError, child
 from podcasts.demo.screen import Screen, summary
-from podcasts.demo.story import Story, StoryError
+from podcasts.demo.story import Story
 from podcasts.demo.traffic import Traffic
 from podcasts.demo.watch import Watch
 from podcasts.stubs.client import Stubs, start_stubs
 
 SHORTEST = 15.0
+LONGEST = 86_400.0
 STORY = 60.0
 """Seconds that the story may take when nobody set an end."""
 ENDING = 1.5
@@ -74,10 +75,10 @@ async def watch(stubs: Stubs, url: str, token: str, seconds: float | None, conso
             stopping.cancel()
             ended = (await asyncio.gather(telling, stopping, return_exceptions=True))[0]
         console.print(summary(story))
-    if isinstance(ended, StoryError):
+    if isinstance(ended, Exception):
         console.print(f"[bold red]The story did not happen:[/] {ended}")
         return 1
-    if interrupted.is_set() and not story.complete:
+    if not story.complete:
         console.print("Stopped before the end of the story.")
         return 130
     console.print("[bold green]The story happened as told:[/] OpenAI went down and came back, and no ad-read was lost.")
@@ -100,9 +101,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m podcasts.demo", description=__doc__)
     parser.add_argument("--seconds", type=float, default=0.0, help="end after so long; 0 (default): Ctrl-C ends it")
     seconds = parser.parse_args().seconds
-    if seconds and seconds < SHORTEST:
-        parser.error(f"--seconds is {seconds:g}; allowed: 0, or at least {SHORTEST:g}, so that the story fits")
+    if seconds and not SHORTEST <= seconds <= LONGEST:
+        parser.error(f"--seconds is {seconds:g}; allowed: 0, or {SHORTEST:g} to {LONGEST:g}, so that the story fits")
     console = Console()
+    # Until the story handles it, a SIGTERM unwinds like Ctrl-C, which ends what was started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return run(seconds, console)
     except ChildError as error:

@@ -40,6 +40,9 @@ class Story:
                 await self._healthy()
                 await self._openai_down()
                 await self._openai_back()
+                if self.traffic.failed:
+                    message = f"{self.traffic.failed} requests failed"
+                    raise StoryError(message)
                 self.complete = True
         except TimeoutError:
             message = f"not seen within {self.seconds:g} s: {self.now}"
@@ -68,7 +71,7 @@ class Story:
 
     async def _openai_back(self) -> None:
         self.now = "OpenAI is back: trial calls close its breaker"
-        await asyncio.to_thread(self.stubs.clear, "openai")
+        await self._steer(self.stubs.clear, "openai")
         self._say("OpenAI is well again, but only trial calls will tell")
         before = self.traffic.by_provider["openai"]
         await self._until(lambda: self.watch.state("openai") == "closed")
@@ -94,13 +97,20 @@ class Story:
                 self._say(words)
                 await self._fault(provider, kind)
                 await asyncio.sleep(8)
-                await asyncio.to_thread(self.stubs.clear)
+                await self._steer(self.stubs.clear)
                 self.now = "all providers are well"
                 self._say(self.now)
 
     async def _fault(self, provider: str, kind: str) -> None:
         options = {"seconds": 1.5} if kind == "slow" else {}
-        await asyncio.to_thread(lambda: self.stubs.fault(provider, kind, **options))  # type: ignore[arg-type]
+        await self._steer(lambda: self.stubs.fault(provider, kind, **options))  # type: ignore[arg-type]
+
+    async def _steer(self, call: Callable[..., None], *args: str) -> None:
+        try:
+            await asyncio.to_thread(call, *args)
+        except OSError as error:
+            message = f"the provider stubs do not answer: {error}"
+            raise StoryError(message) from error
 
     async def _until(self, seen: Callable[[], bool]) -> None:
         while not seen():  # noqa: ASYNC110 - several things are watched, none of which can wake us

@@ -11,7 +11,7 @@ header `Request-Timeout`, in seconds.
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -70,11 +70,5 @@ def to_header(*, clock: Clock = SYSTEM_CLOCK) -> str | None:
 
 
 def from_header(value: str | None) -> float | None:
-    """The seconds in a header's value; None where it is absent or not a finite number of at least 0."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+    """The seconds in a header's value; None where it is absent or no plain decimal number."""
+    return float(value) if value is not None and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value) else None

@@ -22,6 +22,8 @@ class SeawallError(Exception):
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 500
     """The HTTP status that answers a request which ends in this error."""
+    public: ClassVar[bool] = False
+    """Whether the message is for whoever sent that request; one that names what is inside is not."""
 
     @property
     def message(self) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self, TypedDict, Unpack
 
 from seawall.core import Clock, Events
+from seawall.core.errors import OptionError
 from seawall.core.options import callable_or_none
 from seawall.resilience import events as facts
 from seawall.resilience.circuit import Circuit, CircuitState, Transition, Trial
@@ -77,7 +78,7 @@ class CircuitBreaker(Policy):
         *,
         mode: str = "count",
         window: float = 100,
-        failures: int = 5,
+        failures: int | None = None,
         on: ErrorMatch = Exception,
         failed_result: Callable[[Any], bool] | None = None,
         clock: Clock | None = None,
@@ -86,7 +87,15 @@ class CircuitBreaker(Policy):
     ) -> None:
         super().__init__(name, clock, events)
         callable_or_none("CircuitBreaker", "failed_result", failed_result)
-        options_ = CircuitOptions(mode=mode, window=window, failures=failures, **options)  # type: ignore[arg-type]
+        if failures is not None and mode != "consecutive":
+            raise OptionError("CircuitBreaker", "failures", failures, "nothing; use CircuitBreaker.consecutive")
+        unknown = sorted(options.keys() - CircuitChanges.__annotations__.keys())
+        if unknown:
+            known = ", ".join(CircuitChanges.__annotations__)
+            message = f"CircuitBreaker has no option {unknown[0]!r}; there are: {known}"
+            raise TypeError(message)
+        row = {} if failures is None else {"failures": failures}
+        options_ = CircuitOptions(mode=mode, window=window, **row, **options)  # type: ignore[arg-type]
         self.circuit = Circuit(options_, self.clock.monotonic())
         self._on = on
         self._matches = matcher("CircuitBreaker", "on", on)

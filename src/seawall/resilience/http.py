@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any
 
 from seawall.core import Clock, SeawallError, deadline
@@ -26,6 +27,14 @@ class ResponseError(SeawallError):
 
     def __str__(self) -> str:
         return f"the answer had status {self.status_code}"
+
+
+def failed_by(failed: Collection[int] | Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """A function that tells whether a response is a failure: that function, or one of the statuses."""
+    if callable(failed):
+        return failed
+    statuses = frozenset(failed)
+    return lambda response: response.status_code in statuses
 
 
 def idempotent(request: Any) -> bool:

@@ -6,11 +6,11 @@ openai = AsyncOpenAI(http_client=client, max_retries=0)
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from seawall.core import SYSTEM_CLOCK, Clock, MissingExtraError
-from seawall.resilience.http import FAILED_STATUSES, ResponseError, write_deadline
+from seawall.resilience.http import FAILED_STATUSES, ResponseError, failed_by, write_deadline
 from seawall.resilience.policy import Policy
 
 try:
@@ -22,10 +22,13 @@ except ImportError:
 class PipelineTransport(httpx2.AsyncBaseTransport):
     """Sends each request through `pipeline`, and with it the deadline.
 
-    In the pipeline a response with a status in `failed` is a `ResponseError`, so name that in
+    In the pipeline a response with a status in `failed`, or of which `failed` is true, is a `ResponseError`, so
+    name that in
     `Retry(on=(httpx2.TransportError, ResponseError), idempotent=idempotent)`; the client gets the response. The
     remaining time goes out as the header `Request-Timeout` and bounds the socket timeouts. Without a pipeline
-    only that is done. Leave the SDK's own retries off, or they multiply.
+    only that is done. A failed response is read whole, so that its connection is free for the next attempt; for
+    any other the pipeline ends with the headers: a body that trickles in is bounded by the client's read timeout.
+    Leave the SDK's own retries off, or they multiply.
     """
 
     def __init__(
@@ -33,11 +36,11 @@ class PipelineTransport(httpx2.AsyncBaseTransport):
         pipeline: Policy | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
         *,
-        failed: Collection[int] = FAILED_STATUSES,
+        failed: Collection[int] | Callable[[httpx2.Response], bool] = FAILED_STATUSES,
     ) -> None:
         self._pipeline = pipeline
         self._transport = transport or httpx2.AsyncHTTPTransport()
-        self._failed = frozenset(failed)
+        self._failed = failed_by(failed)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send `request`, as often as the pipeline says."""
@@ -45,16 +48,12 @@ class PipelineTransport(httpx2.AsyncBaseTransport):
             _obey_deadline(request, SYSTEM_CLOCK)
             return await self._transport.handle_async_request(request)
         clock = self._pipeline.clock
-        refused: list[httpx2.Response] = []
 
         async def send(request: httpx2.Request) -> httpx2.Response:
-            while refused:
-                await refused.pop().aclose()
             _obey_deadline(request, clock)
             response = await self._transport.handle_async_request(request)
-            if response.status_code in self._failed:
-                refused.append(response)
-                raise ResponseError(response, response.status_code, clock)
+            if self._failed(response):
+                raise ResponseError(await _read(response), response.status_code, clock)
             return response
 
         try:
@@ -62,14 +61,25 @@ class PipelineTransport(httpx2.AsyncBaseTransport):
         except ResponseError as error:
             response: httpx2.Response = error.response
             return response
-        except BaseException:
-            while refused:
-                await refused.pop().aclose()
-            raise
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._transport.aclose()
+
+
+async def _read(response: httpx2.Response) -> httpx2.Response:
+    """The same response, from memory."""
+    try:
+        assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101 - what async transports answer with
+        body = b"".join([part async for part in response.stream])
+    finally:
+        await response.aclose()
+    return httpx2.Response(
+        response.status_code,
+        headers=response.headers,
+        stream=httpx2.ByteStream(body),
+        extensions=response.extensions,
+    )
 
 
 def _obey_deadline(request: httpx2.Request, clock: Clock) -> None:

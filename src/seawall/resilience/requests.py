@@ -7,11 +7,11 @@ stripe_client = stripe.StripeClient(key, http_client=stripe.RequestsClient(sessi
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from seawall.core import MissingExtraError
-from seawall.resilience.http import FAILED_STATUSES, ResponseError, write_deadline
+from seawall.resilience.http import FAILED_STATUSES, ResponseError, failed_by, write_deadline
 from seawall.resilience.policy import Policy
 
 try:
@@ -24,32 +24,36 @@ except ImportError:
 class PipelineAdapter(HTTPAdapter):
     """Sends each request through `pipeline`, and with it the deadline.
 
-    In the pipeline a response with a status in `failed` is a `ResponseError`, so name that in
+    In the pipeline a response with a status in `failed`, or of which `failed` is true, is a `ResponseError`, so
+    name that in
     `Retry(on=(requests.ConnectionError, requests.Timeout, ResponseError), idempotent=idempotent)`; the session
     gets the response. The remaining time goes out as the header `Request-Timeout` and bounds the socket
     timeouts. Other arguments are those of `requests.adapters.HTTPAdapter`.
     """
 
-    def __init__(self, pipeline: Policy, *, failed: Collection[int] = FAILED_STATUSES, **options: Any) -> None:
+    def __init__(
+        self,
+        pipeline: Policy,
+        *,
+        failed: Collection[int] | Callable[[requests.Response], bool] = FAILED_STATUSES,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self._pipeline = pipeline
-        self._failed = frozenset(failed)
+        self._failed = failed_by(failed)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Send `request`, as often as the pipeline says."""
         clock = self._pipeline.clock
         names = ("stream", "timeout", "verify", "cert", "proxies")
         options = {**dict(zip(names, args, strict=False)), **kwargs}
-        refused: list[requests.Response] = []
 
         def send(request: requests.PreparedRequest) -> requests.Response:
-            while refused:
-                refused.pop().close()
             left = write_deadline(request.headers, clock)
             bounded = {**options, "timeout": _bounded(options.get("timeout"), left)}
             response = super(PipelineAdapter, self).send(request, **bounded)
-            if response.status_code in self._failed:
-                refused.append(response)
+            if self._failed(response):
+                response.content  # noqa: B018 - read whole, so that the connection is free for the next attempt
                 raise ResponseError(response, response.status_code, clock)
             return response
 
@@ -58,10 +62,6 @@ class PipelineAdapter(HTTPAdapter):
         except ResponseError as error:
             response: requests.Response = error.response
             return response
-        except BaseException:
-            while refused:
-                refused.pop().close()
-            raise
 
 
 def _bounded(timeout: Any, left: float | None) -> Any:

@@ -98,7 +98,7 @@ def admin_routes(
     return [
         Route(f"{prefix}/pipelines", guard(list_pipelines), methods=["GET"]),
         Route(f"{prefix}/breakers", guard(list_breakers), methods=["GET"]),
-        Route(f"{prefix}/breakers/{{name}}/{{action}}", guard(steer_breaker), methods=["POST"]),
+        Route(f"{prefix}/breakers/{{name:path}}/{{action}}", guard(steer_breaker), methods=["POST"]),
     ]
 
 

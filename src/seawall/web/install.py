@@ -35,7 +35,7 @@ class WebParts:
     breakers: Callable[[], Mapping[str, BreakerLike]]
     checks: Checks
     ready: Callable[[], bool]
-    running: Callable[[], AbstractAsyncContextManager[None]]
+    running: Callable[[AbstractAsyncContextManager[Any]], AbstractAsyncContextManager[Any]]
     clock: Clock
 
 
@@ -57,12 +57,13 @@ def install(app: Any, parts: WebParts) -> None:
         Route("/health/ready", readiness(parts.checks, parts.ready), methods=["GET"]),
         *admin_routes("/admin", token=parts.admin_token, pipelines=parts.pipelines, breakers=parts.breakers),
     ]
-    app.router.routes.extend(routes)
+    # In front, so that no catch-all route of the app hides them.
+    app.router.routes[:0] = routes
     inner = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[Any]:
-        async with parts.running(), inner(app) as state:
+        async with parts.running(inner(app)) as state:
             yield state
 
     app.router.lifespan_context = lifespan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import time
@@ -28,8 +29,9 @@ class SeawallMiddleware:
     request_id: where the id of the request at hand is kept; one that the caller sends is taken over when it
         is up to 128 letters, digits, `.`, `_` or `-`.
 
-    A request cut at its deadline is answered 504, an unexpected error 500; where the response has begun
-    already, the connection ends so that the client can tell.
+    A request that has no answer at its deadline gets a 504; once an answer has begun, it may take its time. An
+    unexpected error is a 500, a request cancelled as the server stops a 503; where the response has begun already,
+    the connection ends so that the client can tell.
     """
 
     def __init__(
@@ -66,12 +68,19 @@ class SeawallMiddleware:
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
             await send(message)
 
+        async def send_begun(message: Message) -> None:
+            # What is left is the response's own: a stream, or work in the background, may take its time.
+            if not status:
+                limit.reschedule(None)
+                deadline.current.set(None)
+            await send_with_id(message)
+
         limit = asyncio.timeout(seconds)
         try:
             try:
                 with deadline.within(seconds, clock=self._clock):
                     async with limit:
-                        await self._app(scope, receive, send_with_id)
+                        await self._app(scope, receive, send_begun)
             except Exception as error:
                 if limit.expired():
                     detail = f"the request was not done within {seconds:g} s"
@@ -81,6 +90,12 @@ class SeawallMiddleware:
                 if status:
                     raise
                 await answer(scope, receive, send_with_id)
+            except asyncio.CancelledError:
+                if not status:
+                    with contextlib.suppress(Exception):
+                        gone = problem(503, code="shutting-down", headers={"Retry-After": "1"})
+                        await gone(scope, receive, send_with_id)
+                raise
         finally:
             _access.info(
                 "%s %s %s",

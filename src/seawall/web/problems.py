@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457), without a word of what went wrong inside."""
+"""Errors as problem details (RFC 9457), which tell the caller what concerns the caller."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def problem(
     """A problem response. `type` is `urn:seawall:problem:` and the code, or `about:blank` without one."""
     body: dict[str, Any] = {
         "type": "about:blank" if code is None else f"urn:seawall:problem:{code}",
-        "title": HTTPStatus(status).phrase,
+        "title": _phrase(status),
         "status": status,
     }
     if detail is not None:
@@ -40,22 +40,24 @@ def problem(
 
 
 async def on_seawall_error(_request: Request, error: Exception) -> Response:
-    """A rejection tells what and when to come back; anything else of ours is a plain 500."""
+    """Our errors by their status: with their message where that is for the caller, and when to come back."""
     assert isinstance(error, SeawallError)  # noqa: S101 - registered for it
     if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return unexpected(error)
     retry_after = getattr(error, "retry_after", None)
     headers = {} if retry_after is None else {"Retry-After": str(max(1, math.ceil(retry_after)))}
-    return problem(error.status, code=error.code, detail=str(error), headers=headers)
+    detail = str(error) if error.public else None
+    return problem(error.status, code=error.code, detail=detail, headers=headers)
 
 
 async def on_http_exception(_request: Request, error: Exception) -> Response:
     """What the framework or an endpoint raised on purpose: 404, 405, 401 …"""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
-    phrase = HTTPStatus(error.status_code).phrase
-    detail = error.detail if error.detail != phrase else None
     if error.status_code in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
         return Response(status_code=error.status_code, headers=error.headers)
+    if not isinstance(error.detail, str):
+        return problem(error.status_code, headers=error.headers, errors=error.detail)
+    detail = error.detail if error.detail != _phrase(error.status_code) else None
     return problem(error.status_code, detail=detail, headers=error.headers)
 
 
@@ -70,6 +72,13 @@ async def on_validation_error(_request: Request, error: Exception) -> Response:
 async def on_unexpected_error(_request: Request, error: Exception) -> Response:
     """The last resort: an id to find the log line by, nothing else."""
     return unexpected(error)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown Status"
 
 
 def unexpected(error: BaseException) -> Response:

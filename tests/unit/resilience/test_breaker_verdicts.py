@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from seawall.core import deadline
+from seawall.core import OptionError, deadline
 from seawall.resilience import CallTimeoutError, CircuitBreaker, CircuitOpenError, Pipeline, Timeout
 from seawall.testing import FakeClock, virtual_time
 
@@ -111,3 +111,13 @@ def test_joining_a_pipeline_leaves_woven_functions_their_clock(clock):
     with pytest.raises(ConnectionResetError):
         fail()
     assert breaker.state == "open"
+
+
+def test_failures_without_consecutive_are_refused():
+    with pytest.raises(OptionError, match="failures is 3; allowed: nothing; use"):
+        CircuitBreaker("x", failures=3)
+
+
+def test_misspelt_option_is_named():
+    with pytest.raises(TypeError, match="CircuitBreaker has no option 'open_fro'; there are: failure_rate"):
+        CircuitBreaker("x", open_fro=3)  # type: ignore[call-arg]

@@ -94,6 +94,19 @@ def app(sea: Seawall) -> FastAPI:
     async def teapot() -> None:
         raise HTTPException(418, "short and stout", {"X-Pot": "tea"})
 
+    @app.get("/odd")
+    async def odd() -> None:
+        raise HTTPException(499, {"why": "closed"})
+
+    @app.get("/streams")
+    async def streams() -> StreamingResponse:
+        async def parts() -> AsyncIterator[str]:
+            yield "begun "
+            await asyncio.sleep(0.4)
+            yield f"{deadline.remaining()}"
+
+        return StreamingResponse(parts())
+
     @app.get("/breaks-off")
     async def breaks_off() -> StreamingResponse:
         async def parts() -> AsyncIterator[bytes]:
@@ -135,6 +148,50 @@ def test_http_exception_keeps_status_detail_and_headers(app):
 def test_error_after_the_response_has_begun_ends_the_connection(app):
     answer = ask(app, "/breaks-off")
     assert (answer.status_code, answer.text) == (200, "begun")
+
+
+def test_response_that_has_begun_may_take_its_time(app):
+    assert ask(app, "/streams").text == "begun None"
+
+
+def test_status_and_detail_of_any_kind_make_a_problem(app):
+    answer = ask(app, "/odd")
+    assert (answer.status_code, answer.json()["errors"]) == (499, {"why": "closed"})
+
+
+def test_catch_all_route_hides_no_health(sea):
+    app = FastAPI()
+
+    @app.get("/{path:path}")
+    async def spa(path: str) -> str:
+        return path
+
+    sea.install(app)
+    assert ask(app, "/health").json()["service"] == "test"
+    assert ask(app, "/other").json() == "other"
+
+
+def test_every_app_is_installed_on(sea):
+    for _ in range(100):
+        assert len(sea.install(FastAPI()).user_middleware) == 1
+
+
+def test_two_breakers_of_one_name_are_refused_and_one_may_be_shared(sea):
+    shared = CircuitBreaker("db")
+    sea.pipeline("one", shared)
+    sea.pipeline("two", shared)
+    with pytest.raises(ValueError, match="another circuit breaker 'db'"):
+        sea.pipeline("three", CircuitBreaker("db"))
+    assert list(sea.pipelines) == ["one", "two"]
+
+
+def test_what_is_inside_is_not_told_to_callers(app):
+    async def twice() -> httpx2.Response:
+        async with client(app) as http:
+            await http.get("/limited")
+            return await http.get("/limited")
+
+    assert "detail" not in asyncio.run(twice()).json()
 
 
 @pytest.mark.parametrize(
@@ -269,4 +326,5 @@ def test_logs_are_one_json_object_a_line_with_request_id_and_extra():
         "warning",
     )
     assert "request_id" not in second
+    assert "time" in first
     assert "ValueError" in second["exception"]
