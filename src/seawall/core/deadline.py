@@ -22,8 +22,10 @@ from seawall.core.options import number
 HEADER = "request-timeout"
 """The header that carries the remaining seconds from service to service."""
 
-current: ContextVar[float | None] = ContextVar("seawall_deadline", default=None)
-"""The deadline as seconds on the monotonic clock, None where there is none."""
+NEVER = float("inf")
+
+current: ContextVar[float] = ContextVar("seawall_deadline", default=NEVER)
+"""The deadline as seconds on the monotonic clock, `NEVER` where there is none."""
 
 
 @contextmanager
@@ -31,8 +33,7 @@ def within(seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> Iterator[None]:
     """Set the deadline for this block `seconds` from now, unless an earlier one is in force."""
     number("deadline.within", "seconds", seconds, at_least=0)
     at = clock.monotonic() + seconds
-    outer = current.get()
-    token = current.set(at if outer is None or at < outer else outer)
+    token = current.set(min(at, current.get()))
     try:
         yield
     finally:
@@ -42,7 +43,7 @@ def within(seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> Iterator[None]:
 @contextmanager
 def shielded() -> Iterator[None]:
     """Forget the deadline in this block: for cleaning up, and for work that outlives the request."""
-    token = current.set(None)
+    token = current.set(NEVER)
     try:
         yield
     finally:
@@ -52,7 +53,7 @@ def shielded() -> Iterator[None]:
 def remaining(*, clock: Clock = SYSTEM_CLOCK) -> float | None:
     """Seconds until the deadline, 0.0 when it has passed, None where there is none."""
     at = current.get()
-    return None if at is None else max(0.0, at - clock.monotonic())
+    return None if at == NEVER else max(0.0, at - clock.monotonic())
 
 
 def bounded(seconds: float | None, *, clock: Clock = SYSTEM_CLOCK) -> float | None:

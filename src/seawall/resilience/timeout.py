@@ -145,8 +145,8 @@ class Scope:
         self._start = now = timeout.clock.monotonic()
         self._outer = outer = deadline.current.get()
         self._at = now + timeout.seconds
-        self._by_deadline = outer is not None and outer < self._at
-        if outer is not None and self._by_deadline:
+        self._by_deadline = outer < self._at
+        if self._by_deadline:
             self._at = outer
             if outer <= now:
                 timeout.refuse(now - outer)
@@ -213,19 +213,17 @@ def _uncancel() -> int:
 
 
 _TEMPLATE = """
-$now = $clock()
-$expires = $now + $seconds
-$outer = $current()
+$expires = $clock() + $seconds
 $loop = $loop_of()
 $task = {task}
 $table = $timeout.expiries
 if $table.loop is not $loop:
     $table = $timeout.table($loop)
 $calls = $table.calls
-if ($outer is not None and $outer < $expires) or $task in $calls or $task.cancelling():
+if $current() < $expires or $task in $calls or $task.cancelling():
+    $token = None
     $scope = $scope_of($timeout)
 else:
-    $scope = None
     $calls[$task] = $expires
     if not $table.armed:
         $table.arm($seconds)
@@ -233,24 +231,24 @@ else:
 try:
     $inner
 except BaseException as $error:
-    $cut = $scope is None and $calls.pop($task, None) is None
+    $cut = $token is not None and $calls.pop($task, None) is None
     # A task that failed holds this frame; if the frame held the task, only the collector could free them.
     $task = None
-    if $scope is not None:
+    if $token is None:
         $scope.leave($error)
     else:
         $reset($token)
         if $cut:
             $timeout.expired($error)
     raise
-if $scope is None:
+if $token is None:
+    $scope.leave(None)
+else:
     $reset($token)
     try:
         del $calls[$task]
     except KeyError:
         $timeout.expired(None)
-else:
-    $scope.leave(None)
 """
 
 _TEMPLATE = _TEMPLATE.replace("{task}", "$task_of($loop)" if TASKS is None else "$tasks[$loop]")

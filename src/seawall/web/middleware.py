@@ -72,7 +72,7 @@ class SeawallMiddleware:
             # What is left is the response's own: a stream, or work in the background, may take its time.
             if not status:
                 limit.reschedule(None)
-                deadline.current.set(None)
+                deadline.current.set(deadline.NEVER)
             await send_with_id(message)
 
         limit = asyncio.timeout(seconds)

@@ -318,10 +318,10 @@ class TestDeadline:
 
         async def main() -> None:
             await call()
-            assert deadline.current.get() is None
+            assert deadline.remaining() is None
             with pytest.raises(KeyError):
                 await call(KeyError())
-            assert deadline.current.get() is None
+            assert deadline.remaining() is None
 
         run(main())
         assert seen == [3, 3]
