@@ -17,11 +17,11 @@ demo: $(VENV)/.examples ## start the podcast service, its providers and traffic,
 	@PYTHONPATH=examples $(BIN)/python -m podcasts.demo --seconds $(SECONDS)
 
 test: $(VENV)/.dev ## run the tests (ARGS="-k breaker" to choose)
-	@PYTHONPATH=examples $(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 torture: $(VENV)/.dev ## run the long tests under load, and property tests on examples never tried
-	@PYTHONPATH=examples HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto tests/unit $(ARGS)
-	@PYTHONPATH=examples $(BIN)/python -m pytest -m torture $(ARGS)
+	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto tests/unit $(ARGS)
+	@$(BIN)/python -m pytest -m torture $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, architecture
 	$(BIN)/ruff format --check .
@@ -36,6 +36,7 @@ format: $(VENV)/.dev ## format the code and mend what can be mended
 
 bench: $(VENV)-bench/.bench ## measure Seawall and its peers in one run (ARGS="--quick")
 	@PYTHONPATH=src $(VENV)-bench/bin/python -m bench.resilience $(ARGS)
+	@$(VENV)-bench/bin/python -m bench.readme
 
 lock: ## choose the versions anew
 	uv lock --upgrade

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.readme import filled
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -34,3 +36,8 @@ def test_no_file_names_a_path_of_one_machine():
         if name and re.search(r"(?<![\w.])/(root|home|Users|work)/\w", (ROOT / name).read_text(errors="replace"))
     ]
     assert not found
+
+
+def test_the_readmes_figures_are_those_of_the_last_run():
+    readme = (ROOT / "README.md").read_text()
+    assert filled(readme) == readme
