@@ -12,8 +12,9 @@ import stripe
 from podcasts.config import Config
 from podcasts.models import Campaign, Invoice, Sponsor
 from podcasts.threads import Threads
+from podcasts.unavailable import UnavailableError
 from seawall import Seawall
-from seawall.core import Health, SeawallError, Status
+from seawall.core import Health, Status
 from seawall.resilience import (
     Bulkhead,
     CircuitBreaker,
@@ -31,19 +32,11 @@ THREADS = 10
 LOCKED = 409
 
 
-class BillingUnavailableError(SeawallError):
+class BillingUnavailableError(UnavailableError):
     """The payment provider did not answer; nothing was charged twice."""
 
     code = "billing-unavailable"
-    status = 503
-    public = True
-
-    def __init__(self, retry_after: float) -> None:
-        super().__init__(retry_after)
-        self.retry_after = retry_after
-
-    def __str__(self) -> str:
-        return f"the payment provider does not answer; try again in {self.retry_after:g} s"
+    reason = "the payment provider does not answer"
 
 
 class Billing:

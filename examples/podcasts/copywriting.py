@@ -16,8 +16,9 @@ from replicate.exceptions import ReplicateError
 
 from podcasts.config import Config, Provider
 from podcasts.models import Campaign, Copy, Podcast, Sponsor
+from podcasts.unavailable import UnavailableError
 from seawall import Seawall
-from seawall.core import Health, SeawallError, Status
+from seawall.core import Health, Status
 from seawall.resilience import (
     Bulkhead,
     CircuitBreaker,
@@ -35,19 +36,11 @@ SERVER_ERROR = 500
 TOO_MANY_REQUESTS = 429
 
 
-class CopyUnavailableError(SeawallError):
+class CopyUnavailableError(UnavailableError):
     """No language model could write the ad-read now."""
 
     code = "copy-unavailable"
-    status = 503
-    public = True
-
-    def __init__(self, retry_after: float) -> None:
-        super().__init__(retry_after)
-        self.retry_after = retry_after
-
-    def __str__(self) -> str:
-        return f"no language model could write the ad-read; try again in {self.retry_after:g} s"
+    reason = "no language model could write the ad-read"
 
 
 class Copywriter:

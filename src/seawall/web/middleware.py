@@ -97,17 +97,16 @@ class SeawallMiddleware:
                         await gone(scope, receive, send_with_id)
                 raise
         finally:
-            _access.info(
-                "%s %s %s",
-                scope["method"],
-                scope["path"],
-                status or "cut",
-                extra={
-                    "method": scope["method"],
-                    "path": scope["path"],
-                    "status": status,
-                    "duration_ms": round((time.perf_counter() - began) * 1000, 2),
-                    "client": (scope.get("client") or ("unknown",))[0],
-                },
-            )
+            _log_access(scope, status, time.perf_counter() - began)
             self._request_id.reset(token)
+
+
+def _log_access(scope: Scope, status: int, seconds: float) -> None:
+    extra = {
+        "method": scope["method"],
+        "path": scope["path"],
+        "status": status,
+        "duration_ms": round(seconds * 1000, 2),
+        "client": (scope.get("client") or ("unknown",))[0],
+    }
+    _access.info("%s %s %s", scope["method"], scope["path"], status or "cut", extra=extra)
