@@ -67,8 +67,6 @@ class AdaptiveLimit(Policy):
     Raises `LimitExceededError` in place of the call.
     """
 
-    title = "adaptive limit"
-
     def __init__(
         self,
         algorithm: LimitAlgorithm | None = None,

@@ -70,8 +70,6 @@ class CircuitBreaker(Policy):
     (trials as leases).
     """
 
-    title = "circuit breaker"
-
     def __init__(
         self,
         name: str | None = None,

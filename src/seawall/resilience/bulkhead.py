@@ -34,8 +34,6 @@ class Bulkhead(Policy):
     Raises `BulkheadFullError` in place of the call.
     """
 
-    title = "bulkhead"
-
     def __init__(
         self,
         max_concurrent: int,

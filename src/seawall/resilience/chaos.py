@@ -95,8 +95,6 @@ class Chaos(Policy):
     in a pipeline, so that every policy sees the faults.
     """
 
-    title = "chaos"
-
     def __init__(
         self,
         *faults: Fault,

@@ -36,7 +36,6 @@ class Fallback(Policy):
     caught. `Fallback.value(v, on=…)` answers with a constant.
     """
 
-    title = "fallback"
     repeats = True
 
     def __init__(

@@ -70,7 +70,6 @@ class Hedge(Policy):
     After Dean and Barroso, "The Tail at Scale" (2013).
     """
 
-    title = "hedge"
     repeats = True
 
     def __init__(

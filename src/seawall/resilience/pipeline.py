@@ -47,8 +47,6 @@ class Pipeline(Policy):
     with `PipelineOrderError`, which shows the right one.
     """
 
-    title = "pipeline"
-
     def __init__(
         self,
         name: str,

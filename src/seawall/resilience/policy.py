@@ -36,7 +36,6 @@ class Policy:
     A policy without a name, events or a clock of its own takes those of the first pipeline it is put into.
     """
 
-    title: ClassVar[str] = "policy"
     repeats: ClassVar[bool] = False
     """Whether the call may run more than once, so that a `with` block can't stand for it."""
 

@@ -96,8 +96,6 @@ class RateLimit(Policy):
     Raises `RateLimitedError`, with `retry_after`, in place of the call.
     """
 
-    title = "rate limit"
-
     def __init__(
         self,
         calls: int,

@@ -49,7 +49,6 @@ class Retry(Policy):
     Retry serves any number of tasks and threads.
     """
 
-    title = "retry"
     repeats = True
 
     def __init__(

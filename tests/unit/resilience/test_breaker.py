@@ -7,23 +7,13 @@ import pytest
 
 from seawall.core import Events, OptionError
 from seawall.resilience import BulkheadFullError, CircuitBreaker, CircuitOpenError, CircuitState
-from seawall.testing import EventRecorder, FakeClock, virtual_time
+from seawall.testing import EventRecorder
 
 Run = Callable[..., Coroutine[Any, Any, str]]
 
 
 class BoomError(Exception):
     pass
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def run(clock):
-    return lambda main: virtual_time.run(main, clock=clock)
 
 
 def caller(breaker: CircuitBreaker) -> Run:

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from seawall.resilience import CircuitBreaker, CircuitOpenError, CircuitState, RejectedError
-from seawall.testing import FakeClock, virtual_time
 
 Run = Callable[..., Coroutine[Any, Any, str]]
 
@@ -16,16 +15,6 @@ class BoomError(Exception):
 
 class OtherError(Exception):
     pass
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def run(clock):
-    return lambda main: virtual_time.run(main, clock=clock)
 
 
 def caller(breaker: CircuitBreaker) -> Run:

@@ -17,24 +17,14 @@ from seawall.resilience import (
     CircuitState,
     CircuitWouldHaveOpened,
 )
-from seawall.testing import EventRecorder, FakeClock, virtual_time
+from seawall.testing import EventRecorder
 
 Run = Callable[..., Coroutine[Any, Any, str]]
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def events() -> Events:
     return Events()
-
-
-@pytest.fixture
-def run(clock):
-    return lambda main: virtual_time.run(main, clock=clock)
 
 
 def caller(breaker: CircuitBreaker) -> Run:

@@ -9,11 +9,6 @@ from seawall.resilience import CallTimeoutError, CircuitBreaker, CircuitOpenErro
 from seawall.testing import FakeClock, virtual_time
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
 def impatient(breaker: CircuitBreaker, clock: FakeClock, calls: int) -> None:
     """Callers who give the dependency one second each, while its timeout is ten."""
 

@@ -40,11 +40,6 @@ class Attempts:
         return number
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
 def run(clock: FakeClock, call: Callable[[], Any], *, within: float | None = None) -> Any:
     async def main() -> Any:
         result = await call()

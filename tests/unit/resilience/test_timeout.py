@@ -5,17 +5,7 @@ import pytest
 
 from seawall.core import Events, OptionError, deadline
 from seawall.resilience import CallTimedOut, CallTimeoutError, DeadlineExceededError, Pipeline, Retry, Timeout
-from seawall.testing import EventRecorder, FakeClock, virtual_time
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def run(clock):
-    return lambda main: virtual_time.run(main, clock=clock)
+from seawall.testing import EventRecorder
 
 
 class TestCut:

@@ -11,16 +11,6 @@ from seawall.resilience import CallTimeoutError, DeadlineExceededError, Timeout
 from seawall.testing import FakeClock, virtual_time
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def run(clock):
-    return lambda main: virtual_time.run(main, clock=clock)
-
-
 def left(clock: FakeClock) -> float | None:
     return deadline.remaining(clock=clock)
 

@@ -11,17 +11,7 @@ import pytest
 
 from seawall.core import deadline
 from seawall.resilience import CallTimeoutError, Timeout
-from seawall.testing import FakeClock, VirtualTimeLoop, virtual_time
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def run(clock):
-    return lambda main: virtual_time.run(main, clock=clock)
+from seawall.testing import VirtualTimeLoop
 
 
 def test_a_thousand_calls_wake_the_loop_a_few_times():
