@@ -49,7 +49,7 @@ class Service:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     log = tmp_path_factory.mktemp("podcasts") / "service.log"
     with start_stubs(latency=0.005) as stubs, log.open("w+b") as errors:
-        environment = service_environment(stubs, TOKEN, open_for=0.5)
+        environment = service_environment(stubs, TOKEN, open_for=2.0)
         arguments = ["podcasts", "--port=0", "--until-stdin-closes"]
         with (
             child(arguments, environment=environment, errors=errors) as (_, line),

@@ -34,8 +34,8 @@ def children(pid: int) -> set[int]:
 
 
 def test_demo_tells_its_story_and_ends_by_itself():
-    with demo("--seconds", "20") as process:
-        output, _ = process.communicate(timeout=60)
+    with demo("--seconds", "45") as process:
+        output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     for seen in ("breaker has opened", "Anthropic has taken over", "breaker has closed", "story happened as told"):
         assert seen in output
