@@ -80,7 +80,7 @@ def test_story_fails_when_nobody_takes_over(service):
 
     async def tell() -> None:
         async with Watch(service.url, TOKEN) as watch, Traffic(service.url, rate=20) as traffic:
-            await Story(service.stubs, watch, traffic, seconds=4).tell()
+            await Story(service.stubs, watch, traffic, seconds=10).tell()
 
     with pytest.raises(StoryError, match="Anthropic writes in OpenAI's place"):
         asyncio.run(tell())
