@@ -1,0 +1,201 @@
+"""`@cache.cached`: a function whose results are cached, with its own signature."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from inspect import Parameter, Signature
+from string import Formatter
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
+
+from seawall.cache import keys
+from seawall.cache.fill import Order
+from seawall.cache.freshness import Freshness
+from seawall.cache.keys import KeyTemplate
+from seawall.cache.memory import Node
+from seawall.cache.values import opened
+from seawall.core.errors import OptionError
+
+if TYPE_CHECKING:
+    from seawall.cache.cache import Cache
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class CachedFunction(Protocol[P, R]):
+    """A cached function: called like the one it wraps, `__wrapped__`."""
+
+    __wrapped__: Callable[P, R]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The cached result, else the function's."""
+        ...
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """The key under which the result of this call is kept."""
+        ...
+
+    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Forget the result of this call, in every tier and process."""
+        ...
+
+    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Call the function now, whatever is cached, keep its result, and return it."""
+        ...
+
+
+class Caching(Generic[P, R]):
+    """What a cached function does beside a hit: makes keys, orders, and values."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        function: Callable[P, R],
+        template: str | None,
+        *,
+        ttl: float | None,
+        tags: Sequence[str],
+        category: str,
+        freshness: Freshness | None,
+        ignore: Iterable[str],
+        type: Any,
+    ) -> None:
+        signature = inspect.signature(function)
+        name = f"{function.__module__}.{function.__qualname__}"
+        self.template = KeyTemplate(template, signature, ignore=ignore, name=name)
+        self.tags = [KeyTemplate(tag, signature, ignore=_unnamed(tag, signature)) for tag in tags]
+        self.signature = signature
+        self.cache = cache
+        self.function = function
+        self.freshness = cache.options(category) if freshness is None else freshness
+        self.ttl = ttl
+        self.meter = cache.meter_of(category, self.template.template)
+        self.fast: dict[Any, Node] = cache.memory.alias()
+        self._type = type
+        self._typed = type is not None
+
+    @property
+    def type(self) -> Any:
+        """What results are encoded as: what the function says it returns. Read when first needed."""
+        if not self._typed:
+            try:
+                found = typing.get_type_hints(self.function, include_extras=True).get("return")
+            except NameError as error:
+                allowed = f"a name that can be resolved, or cached(type=...); {error}"
+                raise OptionError(self.function.__qualname__, "return annotation", error.name, allowed) from error
+            self._type = None if found is Any else found
+            self._typed = True
+        return self._type
+
+    def order(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Order:
+        """The order of this call."""
+        key = self.template.of(*args, **kwargs)
+        tags = tuple([tag.of(*args, **kwargs) for tag in self.tags])
+        return Order(key, lambda: self.function(*args, **kwargs), self.freshness, self.meter, self.type, self.ttl, tags)
+
+    async def answer(self, alias: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The result, when it was not found fast."""
+        order = self.order(args, kwargs)
+        result = await self.cache.reader.answer(order)
+        self.found(order.key, alias)
+        return result
+
+    def found(self, key: str, alias: Any) -> None:
+        """Find the entry of `key` under `alias` from now on, if it is found fast under its key."""
+        node = self.cache.memory.fast.get(key)
+        if node is not None and alias is not None:
+            try:
+                self.cache.memory.add_alias(node, self.fast, alias)
+            except TypeError:
+                return  # an argument without a hash
+
+    async def refresh(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Load now, whatever is there."""
+        return await self.cache.reader.refresh(self.order(args, kwargs))
+
+    def answer_blocking(self, alias: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The result for a function that is no coroutine."""
+        order = self.order(args, kwargs)
+        node = self.cache.reader.fresh(order.key)
+        if node is not None:
+            node.hits += 1
+            self.found(order.key, alias)
+            return opened(node.value)
+        return self.cache.answer_blocking(order)
+
+
+def decorate(caching: Caching[P, R]) -> CachedFunction[P, R]:
+    """The cached function: with the wrapped one's parameters, so that Python binds the arguments of a hit."""
+    function = caching.function
+    awaiting = inspect.iscoroutinefunction(function)
+    parameters = caching.signature.parameters
+    used = [name for name in parameters if name not in caching.template.ignore]
+    plain = {field for _, field, _, _ in Formatter().parse(caching.template.template) if field}
+    # Arguments that are the key's very parts find the entry by themselves: equal arguments have equal keys.
+    alias = f"({', '.join(used)}{',' if len(used) != 1 else ''})" if plain.issuperset(used) else "None"
+    if alias == "(,)":
+        alias = "()"
+    bound: dict[str, Any] = {}
+    declared = keys.declared_parameters(caching.signature, bound)
+    args, kwargs = _forwarded(caching.signature)
+    look = (
+        ""
+        if alias == "None"
+        else f"""
+    try:
+        node = _seawall_fast[{alias}]
+    except (KeyError, TypeError):
+        pass
+    else:
+        node.hits += 1
+        return node.value"""
+    )
+    source = f"""
+{"async " if awaiting else ""}def cached({declared}):{look}
+    return {"await " if awaiting else ""}_seawall_answer({alias}, {args}, {kwargs})
+"""
+    scope = {
+        **bound,
+        "_seawall_fast": caching.fast,
+        "_seawall_answer": caching.answer if awaiting else caching.answer_blocking,
+    }
+    exec(compile(source, f"<seawall cached {function.__qualname__}>", "exec"), scope)  # noqa: S102 - names only
+    cached: Any = functools.wraps(function)(scope["cached"])
+
+    @functools.wraps(function)
+    def key(*args: Any, **kwargs: Any) -> str:
+        return caching.template.of(*args, **kwargs)
+
+    async def invalidate(*args: Any, **kwargs: Any) -> None:
+        await caching.cache.delete(caching.template.of(*args, **kwargs))
+
+    async def refresh(*args: Any, **kwargs: Any) -> Any:
+        return await caching.refresh(args, kwargs)
+
+    cached.key, cached.invalidate, cached.refresh = key, invalidate, refresh
+    return cast("CachedFunction[P, R]", cached)
+
+
+def _forwarded(signature: Signature) -> tuple[str, str]:
+    """The arguments of a call as source text: a tuple and a dictionary."""
+    args: list[str] = []
+    kwargs: list[str] = []
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is Parameter.VAR_POSITIONAL:
+            args.append(f"*{name}")
+        elif parameter.kind is Parameter.VAR_KEYWORD:
+            kwargs.append(f"**{name}")
+        elif parameter.kind is Parameter.KEYWORD_ONLY:
+            kwargs.append(f"{name!r}: {name}")
+        else:
+            args.append(name)
+    return f"({', '.join(args)}{',' if args else ''})", f"{{{', '.join(kwargs)}}}"
+
+
+def _unnamed(template: str, signature: Signature) -> list[str]:
+    """The parameters that `template` doesn't name: a tag needs only some."""
+    named = KeyTemplate(template).parameters.parameters
+    return [name for name in signature.parameters if name not in named]

@@ -1,0 +1,59 @@
+"""What is done while the shared tier is away, for the day it comes back."""
+
+from __future__ import annotations
+
+from seawall.cache.tier import Change
+
+EVERYTHING = "*"
+"""The tag that every entry carries."""
+
+
+class Versions:
+    """Versions for what no tier numbers: microseconds since 1970, each greater than all seen before."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    def next(self, seconds: float) -> int:
+        """The version of something that happens now, `seconds` since 1970."""
+        self.last = max(int(seconds * 1_000_000), self.last + 1)
+        return self.last
+
+    def saw(self, version: int) -> None:
+        """Take note of a version given by a tier."""
+        self.last = max(self.last, version)
+
+
+class Journal:
+    """The last change of each key and tag. When there are more than `limit`, all is void when the tier returns."""
+
+    __slots__ = ("_changes", "limit")
+
+    def __init__(self, limit: int = 10_000) -> None:
+        self.limit = limit
+        self._changes: dict[tuple[str | None, str | None], Change] = {}
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def add(self, change: Change) -> None:
+        """Remember `change` in place of an earlier one of the same key or tag."""
+        self._changes[change.key, change.tag] = change
+        if len(self._changes) > self.limit:
+            self._changes.clear()
+            everything = Change(change.version, tag=EVERYTHING)
+            self._changes[None, EVERYTHING] = everything
+
+    def take(self) -> list[Change]:
+        """Everything remembered, in order of its versions; the journal is empty afterwards."""
+        changes = sorted(self._changes.values(), key=lambda change: change.version)
+        self._changes.clear()
+        return changes
+
+    def put_back(self, changes: list[Change]) -> None:
+        """Remember `changes` again, where nothing newer has been added since they were taken."""
+        for change in changes:
+            if (known := self._changes.get((change.key, change.tag))) is None or known.version < change.version:
+                self._changes[change.key, change.tag] = change

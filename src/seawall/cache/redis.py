@@ -1,0 +1,308 @@
+"""The shared tier in Redis or Valkey: one connection, one script per change, and news of changes on the same wire."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, Self
+
+from seawall.cache import record as records
+from seawall.cache.errors import DecodeError
+from seawall.cache.keys import storage_key
+from seawall.cache.record import DELETED, Record
+from seawall.cache.scripts import ACQUIRE, FILL, INVALIDATE, RELEASE, RENEW, REPLAY, WRITE
+from seawall.cache.tier import Change, Granted, Held, Lease, Listener, TierUnavailableError
+from seawall.core import Health
+from seawall.core.options import number
+from seawall.redis import Redis, RedisError
+
+TOMBSTONE = 300.0
+"""Seconds for which a deleted key remembers when it was deleted."""
+TAG = 40 * 86_400.0
+"""Seconds for which an invalidated tag does; no entry is kept longer than `LONGEST`, so none outlives it."""
+LONGEST = 30 * 86_400.0
+
+
+class RedisTier:
+    """A cache's records in Redis or Valkey, 7 or newer.
+
+        RedisTier("redis://127.0.0.1:6379/0", namespace="podcasts")
+
+    redis: a URL, or a `Redis` (plain, Sentinel, cluster) that somebody else starts and stops. namespace, version:
+    what the keys begin with; another version of a service whose values differ starts anew. backlog: how many changes
+    the server keeps in a stream, so that a process whose connection broke for a moment can make up for what it
+    missed and go on trusting its memory; 0 keeps none. Not with a cluster.
+
+    Versions are the server's clock in microseconds. A read is a plain GET, all reads of one tick of the event loop
+    one round trip.
+    """
+
+    def __init__(
+        self,
+        redis: Redis | str = "redis://127.0.0.1:6379/0",
+        *,
+        namespace: str = "seawall",
+        version: str | int = 1,
+        backlog: int = 0,
+        name: str = "redis",
+    ) -> None:
+        number("RedisTier", "backlog", backlog, at_least=0, integer=True)
+        self.name = name
+        self.redis = Redis(redis, name=name) if isinstance(redis, str) else redis
+        self._owned = isinstance(redis, str)
+        self._namespace = namespace
+        self._version = version
+        self._backlog = b"%d" % backlog
+        self._channel = f"{namespace}:v{version}:news".encode()
+        self._stream = self._channel + b":log"
+        self._last_id = b""
+        self._listeners: list[Listener] = []
+        self._leave: list[Any] = []
+        self._up = False
+        self._catching_up: asyncio.Task[None] | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether the server is connected."""
+        return self._up
+
+    def clock(self) -> float:
+        """The server's clock, as far as it is known, else this machine's."""
+        return self.redis.server_time() or time.time()
+
+    def attach(self, listener: Listener) -> None:
+        """Tell `listener` of changes from now on."""
+        self._listeners.append(listener)
+
+    async def __aenter__(self) -> Self:
+        self._leave = [
+            self.redis.subscribe(self._channel.decode(), self._heard),
+            self.redis.watch(self._is_up, self._is_down),
+        ]
+        if self._owned:
+            await self.redis.__aenter__()
+        if self.redis.connected and not self._up:
+            self._is_up()
+        if not self.redis.connected and not self._up:
+            for listener in self._listeners:
+                listener.lost()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for leave in self._leave:
+            leave()
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+        self._up = False
+        if self._owned:
+            await self.redis.__aexit__(None, None, None)
+
+    async def check(self) -> Health:
+        """The connection's health."""
+        health: Health = await self.redis.check()
+        return health
+
+    def _key(self, key: str) -> bytes:
+        return storage_key(self._namespace, self._version, key)
+
+    def _keys(self, key: str) -> tuple[bytes, bytes, bytes]:
+        stored = self._key(key)
+        return stored, stored + b":lease", self._stream
+
+    def _tag(self, tag: str) -> bytes:
+        return storage_key(f"{self._namespace}~tag", self._version, tag)
+
+    # Reading.
+
+    async def get(self, key: str) -> Record | None:
+        """See `Tier`."""
+        try:
+            raw = await self.redis.get(self._key(key))
+        except RedisError as error:
+            raise TierUnavailableError from error
+        return None if raw is None else _decoded(raw)
+
+    async def get_many(self, keys: Sequence[str]) -> list[Record | None]:
+        """See `Tier`."""
+        return await asyncio.gather(*map(self.get, keys))
+
+    async def invalidations(self, tags: Sequence[str]) -> list[int]:
+        """See `Tier`."""
+        try:
+            found = await asyncio.gather(*(self.redis.get(self._tag(tag)) for tag in tags))
+        except RedisError as error:
+            raise TierUnavailableError from error
+        return [int(raw) if raw is not None and raw.isdigit() else 0 for raw in found]
+
+    # Changing.
+
+    async def write(self, key: str, record: Record, *, keep: float) -> int:
+        """See `Tier`."""
+        return await self._write(key, record.kind, record.body(), keep)
+
+    async def delete(self, key: str) -> int:
+        """See `Tier`."""
+        return await self._write(key, DELETED, b"", TOMBSTONE)
+
+    async def _write(self, key: str, kind: bytes, body: bytes, keep: float) -> int:
+        give_up = int((self.clock() + 1.5 * self.redis.timeout) * 1e6)
+        version: int = await self._run(
+            WRITE, self._keys(key), self._channel, self._backlog, _name(key), kind, body, _milliseconds(keep), give_up
+        )
+        if not version:
+            raise TierUnavailableError
+        return version
+
+    async def fill(self, key: str, record: Record, *, keep: float, token: str) -> bool:
+        """See `Tier`."""
+        return bool(
+            await self._run(
+                FILL, self._keys(key), self._channel, self._backlog, _name(key), b"%016d" % record.version,
+                record.encode(), _milliseconds(keep), token,
+            )
+        )  # fmt: skip
+
+    async def invalidate(self, tag: str) -> int:
+        """See `Tier`."""
+        return await self._invalidate(tag, 0)
+
+    async def _invalidate(self, tag: str, version: int) -> int:
+        made: int = await self._run(
+            INVALIDATE, (self._tag(tag), self._stream), self._channel, self._backlog, _name(tag), version,
+            int(TAG * 1000),
+        )  # fmt: skip
+        return made
+
+    async def replay(self, changes: Sequence[Change]) -> None:
+        """See `Tier`."""
+        await asyncio.gather(*map(self._replay, changes))
+
+    async def _replay(self, change: Change) -> None:
+        if change.tag is not None:
+            await self._invalidate(change.tag, change.version)
+        elif change.key is not None:
+            tombstone = Record(DELETED, change.version, 0.0, 0.0, 0.0, b"\0" * 8, (), None, b"", b"").encode()[:21]
+            record, keep = b"", 1
+            if change.record is not None and (left := change.record.keep_until - self.clock()) > 0:
+                record, keep = change.record.encode(), _milliseconds(min(left, change.keep))
+            await self._run(
+                REPLAY, self._keys(change.key), self._channel, self._backlog, _name(change.key),
+                b"%016d" % change.version, record, keep, tombstone, _milliseconds(TOMBSTONE),
+            )  # fmt: skip
+
+    # Leases.
+
+    async def acquire(self, key: str, *, seen: int, token: str, seconds: float) -> Lease:
+        """See `Tier`."""
+        found: Any = await self._run(ACQUIRE, self._keys(key)[:2], seen, token, _milliseconds(seconds))
+        if isinstance(found, bytes):
+            record = _decoded(found)
+            # Bytes that are no record: as good as none, but seen.
+            return Granted(self._after(found)) if record is None else record
+        return Granted(found[0]) if len(found) == 1 else Held(max(found[0], 1) / 1000 + 0.005)
+
+    def _after(self, raw: bytes) -> int:
+        digits = raw[5:21]
+        return max(int(self.clock() * 1e6), int(digits) + 1 if digits.isdigit() else 0)
+
+    async def renew(self, key: str, *, token: str, seconds: float) -> bool:
+        """See `Tier`."""
+        return bool(await self._run(RENEW, self._keys(key)[1:2], token, _milliseconds(seconds)))
+
+    async def release(self, key: str, *, token: str, failed: str | None = None) -> None:
+        """See `Tier`."""
+        news = b"r%016d%b\0%b" % (0, (failed or "").encode(), _name(key))
+        await self._run(RELEASE, self._keys(key)[1:2], token, self._channel, news)
+
+    async def _run(self, script: Any, keys: Sequence[bytes], *args: Any) -> Any:
+        try:
+            return await self.redis.run(script, keys, args)
+        except RedisError as error:
+            raise TierUnavailableError from error
+
+    # News.
+
+    def _heard(self, message: bytes) -> None:
+        id_, _, news = message.partition(b" ")
+        if id_:
+            self._last_id = id_
+        self._tell(news)
+
+    def _tell(self, news: bytes) -> None:
+        kind, version, name = news[:1], news[1:17], news[17:]
+        if not version.isdigit():
+            return  # somebody else publishes here
+        for listener in self._listeners:
+            if kind == b"c":
+                listener.changed(_text(name), int(version))
+            elif kind == b"t":
+                listener.invalidated(_text(name), int(version))
+            elif kind == b"r":
+                failed, _, key = name.partition(b"\0")
+                listener.released(_text(key), failed.decode() or None)
+
+    def _is_down(self, error: Exception) -> None:
+        self._up = False
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+            self._catching_up = None
+        for listener in self._listeners:
+            listener.lost()
+
+    def _is_up(self) -> None:
+        if self._backlog == b"0":
+            self._is_back(gapless=False)
+        else:
+            self._catching_up = asyncio.get_running_loop().create_task(self._catch_up())
+
+    def _is_back(self, *, gapless: bool) -> None:
+        self._up = True
+        for listener in self._listeners:
+            listener.back(gapless=gapless)
+
+    async def _catch_up(self) -> None:
+        """Read from the stream what was published while nobody here listened."""
+        after = self._last_id
+        gapless = False
+        try:
+            first = await self.redis.execute("XRANGE", self._stream, "-", "+", "COUNT", 1)
+            if after and first and _id(first[0][0]) <= _id(after):
+                missed = await self.redis.execute("XRANGE", self._stream, b"(" + after, "+")
+                last = await self.redis.execute("XREVRANGE", self._stream, "+", "-", "COUNT", 1)
+                gapless = _id(last[0][0]) >= _id(after)
+                for id_, fields in missed:
+                    self._last_id = max(self._last_id, id_, key=_id)
+                    self._tell(fields[1])
+            elif first and not after:
+                last = await self.redis.execute("XREVRANGE", self._stream, "+", "-", "COUNT", 1)
+                self._last_id = max(self._last_id, last[0][0], key=_id)
+        except RedisError:
+            if not self.redis.connected:
+                return
+        self._is_back(gapless=gapless)
+
+
+def _decoded(raw: bytes) -> Record | None:
+    try:
+        record = records.decode(raw)
+    except DecodeError:
+        return None
+    return None if record.kind == DELETED else record
+
+
+def _name(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogatepass")
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, min(int(seconds * 1000), int(LONGEST * 1000)))
+
+
+def _id(raw: bytes) -> tuple[int, int]:
+    milliseconds, _, count = raw.partition(b"-")
+    return (int(milliseconds), int(count)) if milliseconds else (0, 0)
