@@ -7,27 +7,34 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query
 
 from podcasts.billing import Billing
+from podcasts.catalogue import FIRST_PAGE, Catalogue
 from podcasts.copywriting import Copywriter
 from podcasts.mail import Mailer
 from podcasts.models import (
+    MAIN,
+    Analytics,
     Campaign,
     Copy,
     Invoice,
     NewCampaign,
     NewPodcast,
+    NewRedemption,
     NewSponsor,
     Podcast,
+    Redemption,
     Sent,
     Sponsor,
+    Tenant,
 )
 from podcasts.store import Store
 from seawall.core import SeawallError
 
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 After = Annotated[UUID | None, Query(description="The id of the last one on the page before.")]
+TenantHeader = Annotated[Tenant, Header(alias="X-Tenant", description="Whose data it is.")]
 
 
 class NoCopyError(SeawallError):
@@ -50,6 +57,7 @@ class Parts:
     """What the endpoints work with."""
 
     store: Store
+    catalogue: Catalogue
     copywriter: Copywriter
     billing: Billing
     mailer: Mailer
@@ -58,80 +66,108 @@ class Parts:
 def router(parts: Parts) -> APIRouter:
     """Everything below `/api/v1`."""
     api = APIRouter(prefix="/api/v1", responses=_problems(404, 422, 503, 504))
-    _catalogue(api, parts.store)
+    _catalogue(api, parts.store, parts.catalogue)
     _campaigns(api, parts)
+    _orders(api, parts)
     return api
 
 
-def _catalogue(api: APIRouter, store: Store) -> None:
+def _catalogue(api: APIRouter, store: Store, catalogue: Catalogue) -> None:
     @api.post("/podcasts", status_code=201, tags=["podcasts"])
-    async def register_podcast(podcast: NewPodcast) -> Podcast:
+    async def register_podcast(podcast: NewPodcast, tenant: TenantHeader = MAIN) -> Podcast:
         """Register a podcast."""
-        return await store.save(Podcast(**podcast.model_dump()))
+        saved = await store.save(Podcast(**podcast.model_dump(), tenant=tenant))
+        await catalogue.changed(Podcast, tenant)
+        return saved
 
     @api.get("/podcasts", tags=["podcasts"])
-    async def list_podcasts(after: After = None, limit: Limit = 20) -> Sequence[Podcast]:
+    async def list_podcasts(
+        after: After = None, limit: Limit = FIRST_PAGE, tenant: TenantHeader = MAIN
+    ) -> Sequence[Podcast]:
         """List podcasts, a page at a time."""
-        return await store.list(Podcast, after=after, limit=limit)
+        return await catalogue.podcasts(tenant, after, limit)
 
     @api.post("/sponsors", status_code=201, tags=["sponsors"])
-    async def register_sponsor(sponsor: NewSponsor) -> Sponsor:
+    async def register_sponsor(sponsor: NewSponsor, tenant: TenantHeader = MAIN) -> Sponsor:
         """Register a sponsor."""
-        return await store.save(Sponsor(**sponsor.model_dump()))
+        saved = await store.save(Sponsor(**sponsor.model_dump(), tenant=tenant))
+        await catalogue.changed(Sponsor, tenant)
+        return saved
 
     @api.get("/sponsors", tags=["sponsors"])
-    async def list_sponsors(after: After = None, limit: Limit = 20) -> Sequence[Sponsor]:
+    async def list_sponsors(
+        after: After = None, limit: Limit = FIRST_PAGE, tenant: TenantHeader = MAIN
+    ) -> Sequence[Sponsor]:
         """List sponsors, a page at a time."""
-        return await store.list(Sponsor, after=after, limit=limit)
+        return await catalogue.sponsors(tenant, after, limit)
 
 
 def _campaigns(api: APIRouter, parts: Parts) -> None:
     store = parts.store
 
     @api.post("/campaigns", status_code=201, tags=["campaigns"])
-    async def create_campaign(campaign: NewCampaign) -> Campaign:
+    async def create_campaign(campaign: NewCampaign, tenant: TenantHeader = MAIN) -> Campaign:
         """Plan a campaign of a sponsor in a podcast."""
-        await store.get(Podcast, campaign.podcast_id)
-        await store.get(Sponsor, campaign.sponsor_id)
-        return await store.save(Campaign(**campaign.model_dump()))
+        await store.get(Podcast, campaign.podcast_id, tenant=tenant)
+        await store.get(Sponsor, campaign.sponsor_id, tenant=tenant)
+        return await store.save(Campaign(**campaign.model_dump(), tenant=tenant))
 
     @api.get("/campaigns", tags=["campaigns"])
-    async def list_campaigns(after: After = None, limit: Limit = 20) -> Sequence[Campaign]:
+    async def list_campaigns(
+        after: After = None, limit: Limit = FIRST_PAGE, tenant: TenantHeader = MAIN
+    ) -> Sequence[Campaign]:
         """List campaigns, a page at a time."""
-        return await store.list(Campaign, after=after, limit=limit)
+        return await store.list(Campaign, tenant=tenant, after=after, limit=limit)
 
     @api.get("/campaigns/{id}", tags=["campaigns"])
-    async def get_campaign(id: UUID) -> Campaign:  # noqa: A002 - the path's own word
+    async def get_campaign(id: UUID, tenant: TenantHeader = MAIN) -> Campaign:  # noqa: A002 - the path's own word
         """A campaign as it stands."""
-        return await store.get(Campaign, id)
+        return await store.get(Campaign, id, tenant=tenant)
+
+    @api.post("/campaigns/{id}/redemptions", status_code=201, tags=["campaigns"])
+    async def redeem(id: UUID, redemption: NewRedemption, tenant: TenantHeader = MAIN) -> Redemption:  # noqa: A002
+        """Somebody bought with the promo code."""
+        campaign = await store.get(Campaign, id, tenant=tenant)
+        return await store.redeem(Redemption(**redemption.model_dump(), campaign_id=campaign.id))
+
+    @api.get("/campaigns/{id}/analytics", tags=["campaigns"])
+    async def analyse_campaign(id: UUID, tenant: TenantHeader = MAIN) -> Analytics:  # noqa: A002
+        """What the campaign has brought; up to a minute old."""
+        return await parts.catalogue.analytics(tenant, id)
+
+
+def _orders(api: APIRouter, parts: Parts) -> None:
+    store = parts.store
 
     @api.post("/campaigns/{id}/copy", tags=["campaigns"])
-    async def write_copy(id: UUID) -> Copy:  # noqa: A002
+    async def write_copy(id: UUID, tenant: TenantHeader = MAIN) -> Copy:  # noqa: A002
         """Write the ad-read, with whichever language model is well."""
-        campaign = await store.get(Campaign, id)
-        podcast = await store.get(Podcast, campaign.podcast_id)
-        sponsor = await store.get(Sponsor, campaign.sponsor_id)
+        campaign = await store.get(Campaign, id, tenant=tenant)
+        podcast = await store.get(Podcast, campaign.podcast_id, tenant=tenant)
+        sponsor = await store.get(Sponsor, campaign.sponsor_id, tenant=tenant)
         copy = await parts.copywriter.write(campaign, podcast, sponsor)
-        await store.update(Campaign, id, ad_read=copy)
+        await store.update(Campaign, id, tenant=tenant, ad_read=copy)
         return copy
 
     @api.post("/campaigns/{id}/invoice", tags=["campaigns"])
-    async def invoice_campaign(id: UUID) -> Invoice:  # noqa: A002
+    async def invoice_campaign(id: UUID, tenant: TenantHeader = MAIN) -> Invoice:  # noqa: A002
         """Invoice the sponsor; asking again gives the same invoice."""
-        campaign = await store.get(Campaign, id)
+        campaign = await store.get(Campaign, id, tenant=tenant)
         if campaign.invoice is not None:
             return campaign.invoice
-        invoice = await parts.billing.invoice(campaign, await store.get(Sponsor, campaign.sponsor_id))
-        await store.update(Campaign, id, invoice=invoice)
+        sponsor = await store.get(Sponsor, campaign.sponsor_id, tenant=tenant)
+        invoice = await parts.billing.invoice(campaign, sponsor)
+        await store.update(Campaign, id, tenant=tenant, invoice=invoice)
         return invoice
 
     @api.post("/campaigns/{id}/mail", tags=["campaigns"], responses=_problems(409))
-    async def mail_copy(id: UUID) -> Sent:  # noqa: A002
+    async def mail_copy(id: UUID, tenant: TenantHeader = MAIN) -> Sent:  # noqa: A002
         """Send the ad-read to the podcast's host."""
-        campaign = await store.get(Campaign, id)
+        campaign = await store.get(Campaign, id, tenant=tenant)
         if campaign.ad_read is None:
             raise NoCopyError(id)
-        return await parts.mailer.send_copy(campaign, await store.get(Podcast, campaign.podcast_id))
+        podcast = await store.get(Podcast, campaign.podcast_id, tenant=tenant)
+        return await parts.mailer.send_copy(campaign, podcast)
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

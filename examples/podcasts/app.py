@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from podcasts.api import Parts, router
 from podcasts.billing import Billing
+from podcasts.catalogue import CATEGORIES, Catalogue
 from podcasts.config import Config
 from podcasts.copywriting import Copywriter
 from podcasts.mail import Mailer
@@ -15,8 +16,10 @@ from seawall import Seawall
 
 def create() -> FastAPI:
     """The app, made from the environment."""
-    sea = Seawall.from_env(service="podcasts")
+    sea = Seawall.from_env(service="podcasts", categories=CATEGORIES)
     config = Config.from_env()
+    store = MemoryStore()
+    catalogue = Catalogue(sea, store)
     copywriter = Copywriter(sea, config)
     billing = Billing(sea, config)
     mailer = Mailer(sea, config)
@@ -27,6 +30,6 @@ def create() -> FastAPI:
         version="0.1.0",
         description="Sponsors find podcasts, campaigns get ad-reads and invoices.",
     )
-    parts = Parts(store=MemoryStore(), copywriter=copywriter, billing=billing, mailer=mailer)
+    parts = Parts(store=store, catalogue=catalogue, copywriter=copywriter, billing=billing, mailer=mailer)
     app.include_router(router(parts))
     return sea.install(app)

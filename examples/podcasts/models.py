@@ -10,7 +10,11 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Tenant = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
+
+MAIN = "main"
+"""The tenant of requests that name none."""
 
 
 class Model(BaseModel):
@@ -29,9 +33,10 @@ class NewPodcast(Model):
 
 
 class Podcast(NewPodcast):
-    """A registered podcast."""
+    """A registered podcast, of one tenant."""
 
     id: UUID = Field(default_factory=uuid4)
+    tenant: Tenant = MAIN
 
 
 class NewSponsor(Model):
@@ -43,9 +48,10 @@ class NewSponsor(Model):
 
 
 class Sponsor(NewSponsor):
-    """A registered sponsor."""
+    """A registered sponsor, of one tenant."""
 
     id: UUID = Field(default_factory=uuid4)
+    tenant: Tenant = MAIN
 
 
 class NewCampaign(Model):
@@ -80,8 +86,31 @@ class Campaign(NewCampaign):
     """A campaign as it stands."""
 
     id: UUID = Field(default_factory=uuid4)
+    tenant: Tenant = MAIN
     ad_read: Copy | None = None
     invoice: Invoice | None = None
+
+
+class NewRedemption(Model):
+    """Somebody bought with a campaign's promo code. `amount` is in US dollars."""
+
+    amount: Annotated[Decimal, Field(gt=0, le=1_000_000, decimal_places=2)]
+
+
+class Redemption(NewRedemption):
+    """A redemption, and of what."""
+
+    id: UUID = Field(default_factory=uuid4)
+    campaign_id: UUID
+
+
+class Analytics(Model):
+    """What a campaign has brought so far. `revenue` is in US dollars."""
+
+    campaign_id: UUID
+    redemptions: int
+    revenue: Decimal
+    return_on_budget: Decimal
 
 
 class Sent(Model):

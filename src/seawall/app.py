@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from seawall.core import SYSTEM_CLOCK, Clock, Event, Events, Health, Lifecycle, MissingExtraError, Part
 from seawall.resilience import CircuitBreaker, CircuitChanged, Pipeline, Policy
 from seawall.settings import Settings
 from seawall.telemetry import logs
+
+if TYPE_CHECKING:
+    from seawall.cache import Cache, Freshness, Warmer
 
 _logger = logging.getLogger("seawall")
 App = TypeVar("App", bound=Any)
@@ -25,26 +30,36 @@ class Seawall:
         app = sea.install(FastAPI())
 
     service: its name, in logs and health. settings: see `Settings`; read from the environment by `from_env`.
+    categories: the cache's options by name; `CACHE_TTL_<CATEGORY>` in the environment overrules their ttl.
     events: the one stream into which every part reports; subscribe to it for what you want to see.
     """
 
-    def __init__(self, *, service: str, settings: Settings | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        *,
+        service: str,
+        settings: Settings | None = None,
+        categories: Mapping[str, Freshness] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.categories = dict(categories or {})
         self.service = service
         self.settings = settings or Settings()
         self.clock = clock
         self.events = Events()
         self._pipelines: dict[str, Pipeline] = {}
         self._lifecycle = Lifecycle()
+        self._cache_breaker: CircuitBreaker | None = None
         self._ready = False
         self._installed: WeakSet[Any] = WeakSet()
         self.events.subscribe(_log_event, to=Event)
 
     @classmethod
-    def from_env(cls, *, service: str) -> Seawall:
+    def from_env(cls, *, service: str, categories: Mapping[str, Freshness] | None = None) -> Seawall:
         """Made from the environment, with logs as it says. Raises `SettingsError` naming every wrong variable."""
         settings = Settings.from_env()
         logs.configure(level=settings.log_level, json_format=settings.log_json_format)
-        return cls(service=service, settings=settings)
+        return cls(service=service, settings=settings, categories=categories)
 
     def pipeline(self, name: str, *policies: Policy | Callable[..., Any]) -> Pipeline:
         """A pipeline that reports into `events`, is listed by the admin API, and is off when the settings say so."""
@@ -67,13 +82,54 @@ class Seawall:
 
     @property
     def breakers(self) -> dict[str, CircuitBreaker]:
-        """The circuit breakers in all pipelines, by name."""
-        return {
+        """The circuit breakers by name: in all pipelines, and the cache's."""
+        others = {} if self._cache_breaker is None else {self._cache_breaker.name: self._cache_breaker}
+        return others | {
             policy.name: policy
             for pipeline in self._pipelines.values()
             for policy in pipeline.policies
             if isinstance(policy, CircuitBreaker)
         }
+
+    @cached_property
+    def cache(self) -> Cache:
+        """The service's cache: in memory, and in Redis where the settings have a URL. Made when first asked for.
+
+        A circuit breaker `cache` stands between the cache and Redis. Ask for it before the service starts.
+        """
+        try:
+            from seawall.cache import Cache, Freshness, MemoryTier, RedisTier  # noqa: PLC0415 - the cache extra
+
+            settings = self.settings
+            tiers: list[Any] = [MemoryTier(max_entries=settings.cache_max_entries)]
+            breaker = None
+            if settings.redis_url is not None:
+                tiers.append(RedisTier(settings.redis_url, namespace=settings.cache_namespace or self.service))
+                if settings.resilience:
+                    breaker = CircuitBreaker.consecutive(
+                        "cache", failures=3, open_for=0.5, clock=self.clock, events=self.events
+                    )
+            default = Freshness(ttl=settings.cache_ttl)
+            categories = {"default": default} | self.categories
+            for category, ttl in settings.cache_ttls.items():
+                categories[category] = dataclasses.replace(categories.get(category, default), ttl=ttl)
+            cache = Cache(*tiers, categories=categories, breaker=breaker, clock=self.clock, events=self.events)
+        except ImportError as error:
+            if isinstance(error, MissingExtraError):
+                raise
+            raise MissingExtraError("Seawall.cache", error.name or "msgspec", "redis") from error
+        self._cache_breaker = breaker
+        self._lifecycle.add(cache)
+        return cache
+
+    @cached_property
+    def warmer(self) -> Warmer:
+        """Warms the cache: in the background after the service's start, and by `POST /admin/cache/warm`."""
+        from seawall.cache import Warmer  # noqa: PLC0415 - the cache extra
+
+        warmer = Warmer(self.cache)
+        self._lifecycle.add(warmer)
+        return warmer
 
     def add(self, part: Part) -> None:
         """Have `part` started with the service, after those added before, and stopped in reverse."""
@@ -109,6 +165,7 @@ class Seawall:
             request_id=logs.request_id,
             pipelines=self._pipelines,
             breakers=lambda: self.breakers,
+            cache=(self.cache, self.warmer) if "cache" in self.__dict__ else None,
             checks=self.check,
             ready=lambda: self._ready,
             running=self._running,

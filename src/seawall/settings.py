@@ -46,6 +46,20 @@ def _seconds(value: str) -> float:
     return seconds
 
 
+def _count(value: str) -> int:
+    message = "a whole number, 0 or more"
+    if not value.isdecimal():
+        raise ValueError(message)
+    return int(value)
+
+
+def _redis_url(value: str) -> str:
+    if not value.startswith(("redis://", "rediss://", "unix://")):
+        message = "a URL that begins with redis://, rediss:// or unix://"
+        raise ValueError(message)
+    return value
+
+
 def _level(value: str) -> str:
     if value.upper() in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
         return value.upper()
@@ -72,11 +86,20 @@ class Settings:
     admin_token: who sends it may steer breakers; without one nobody may.
     resilience: off leaves every call as it is.
     request_timeout: seconds a request may take when its caller sends no deadline of its own.
+    redis_url: the cache's shared tier; None keeps the cache in memory.
+    cache_ttl: seconds an entry is fresh where its category says nothing else. cache_ttls: by category, from
+    `CACHE_TTL_<CATEGORY>`. cache_max_entries: how many entries memory holds. cache_namespace: what the keys in Redis
+    begin with; None takes the service's name.
     """
 
     admin_token: str | None = _variable("SEAWALL_ADMIN_TOKEN", _secret, None, secret=True)
     resilience: bool = _variable("SEAWALL_RESILIENCE", _switch, True)
     request_timeout: float = _variable("SEAWALL_REQUEST_TIMEOUT", _seconds, 60.0)
+    redis_url: str | None = _variable("REDIS_URL", _redis_url, None, secret=True)
+    cache_ttl: float = _variable("CACHE_TTL", _seconds, 300.0)
+    cache_ttls: Mapping[str, float] = field(default_factory=dict)
+    cache_max_entries: int = _variable("CACHE_MAX_ENTRIES", _count, 10_000)
+    cache_namespace: str | None = _variable("CACHE_NAMESPACE", str, None)
     log_level: str = _variable("LOG_LEVEL", _level, "INFO")
     log_json_format: bool = _variable("LOG_JSON_FORMAT", _switch, True)
 
@@ -86,7 +109,7 @@ class Settings:
         environment = os.environ if environment is None else environment
         values: dict[str, Any] = {}
         problems: list[str] = []
-        known = {one.metadata["variable"]: one for one in fields(cls)}
+        known = {one.metadata["variable"]: one for one in fields(cls) if "variable" in one.metadata}
         for variable, one in known.items():
             text = environment.get(variable)
             if text is None:
@@ -96,10 +119,16 @@ class Settings:
             except ValueError as error:
                 given = "its value" if one.metadata["secret"] else repr(text)
                 problems.append(f"{variable}: {given} is not allowed; allowed: {error}")
+        ttls: dict[str, float] = {}
         for variable in sorted(environment):
+            if variable.startswith("CACHE_TTL_"):
+                try:
+                    ttls[variable.removeprefix("CACHE_TTL_").lower()] = _seconds(environment[variable])
+                except ValueError as error:
+                    problems.append(f"{variable}: {environment[variable]!r} is not allowed; allowed: {error}")
             if variable.startswith("SEAWALL_") and variable not in known:
                 names = ", ".join(name for name in known if name.startswith("SEAWALL_"))
                 problems.append(f"{variable} is unknown; known: {names}")
         if problems:
             raise SettingsError(tuple(problems))
-        return cls(**values)
+        return cls(cache_ttls=ttls, **values)

@@ -1,10 +1,14 @@
-"""The provider stubs as fixtures: one process a module, without faults or counts at the start of each test."""
+"""Real servers as fixtures: provider stubs, one process a module; Valkey, one a run, and one a test that breaks it."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from podcasts.stubs.client import Stubs, start_stubs
+from seawall.testing.valkey import Valkey
 from tests.integration.stub_calls import LATENCY
 
 
@@ -19,3 +23,36 @@ def stubs(process: Stubs) -> Stubs:
     process.clear()
     process.zero_requests()
     return process
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The URL of the server that the whole run shares: REDIS_URL's, or a Valkey for each worker."""
+    if url := os.environ.get("REDIS_URL"):
+        yield url
+    else:
+        with Valkey() as running:
+            yield running.url
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """The shared server's URL. Others wrote to it, so take keys of your own."""
+    return redis_server
+
+
+@pytest.fixture
+def make_valkey() -> Iterator[Callable[..., Valkey]]:
+    """Start servers for this test alone, which may stop, kill and configure them."""
+    with ExitStack() as running:
+
+        def make(**options: Any) -> Valkey:
+            return running.enter_context(Valkey(**options))
+
+        yield make
+
+
+@pytest.fixture
+def valkey(make_valkey: Callable[..., Valkey]) -> Valkey:
+    """A server of this test's own, empty."""
+    return make_valkey()

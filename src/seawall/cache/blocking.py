@@ -11,7 +11,7 @@ from contextvars import copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from seawall.cache.values import Raised, opened
+from seawall.cache.values import Raised, opened, same
 from seawall.core import deadline
 
 if TYPE_CHECKING:
@@ -71,9 +71,11 @@ def answer(cache: Cache, order: Order, loop: asyncio.AbstractEventLoop | None, t
 
 def _here(cache: Cache, order: Order) -> Any:
     version = cache.shared.next_version()
-    order.meter.misses += 1
-    order.meter.loads += 1
     began = cache.clock.monotonic()
+    node = cache.memory.nodes.get(order.key)
+    order.meter.misses += 1
+    order.meter.expired += node is not None and node.fresh_until <= began
+    order.meter.loads += 1
     raised: Exception | None = None
     try:
         value = order.loader()
@@ -83,13 +85,17 @@ def _here(cache: Cache, order: Order) -> Any:
             raise
         value, raised = Raised(error), error
     now = cache.clock.monotonic()
-    order.meter.load_seconds += now - began
+    order.meter.load_times.add(now - began)
     negative = (value is None or raised is not None) and order.freshness.negative_ttl is not None
     ttl = order.freshness.negative_ttl if negative else order.ttl
     lifetime = order.freshness.lifetime(ttl)
     kept = cache.values.kept(order.key, value, order.type, encode=False)
-    void = cache.shared.is_void(order.tags, version) or cache.values.too_large(order.key, kept) is not None
-    if lifetime > 0 and not void:
+    if node is not None:
+        order.meter.reloads += 1
+        order.meter.unchanged += same(node.value, kept.value)
+    too_large = cache.values.too_large(order.key, kept) is not None
+    order.meter.refused += too_large
+    if lifetime > 0 and not too_large and not cache.shared.is_void(order.tags, version):
         cache.memory.put(
             order.key,
             kept.value,

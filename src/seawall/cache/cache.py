@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, overload
 
-from seawall.cache import blocking
+from seawall.cache import advice, analytics, blocking
+from seawall.cache.advice import Recommendation
+from seawall.cache.analytics import HOT_KEYS, CacheStatistics
 from seawall.cache.codec import Codec
 from seawall.cache.decorator import CachedFunction, Caching, decorate
 from seawall.cache.errors import ValueTooLargeError
@@ -19,7 +21,7 @@ from seawall.cache.memory import MemoryTier
 from seawall.cache.meter import Meter
 from seawall.cache.reader import Reader
 from seawall.cache.shared import Breaker, Shared
-from seawall.cache.tier import Change, Tier
+from seawall.cache.tier import Tier
 from seawall.cache.values import Values, opened
 from seawall.core import SYSTEM_CLOCK, Clock, Events, Health, Status
 from seawall.core.errors import OptionError
@@ -84,6 +86,7 @@ class Cache:
         filler = Filler(name, self.memory, self.shared, self.values)
         self.reader = Reader(self.memory, self.shared, self.values, filler)
         self._monotonic = clock.monotonic
+        self._made = clock.monotonic()
         self._turns = blocking.Turns()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -236,9 +239,10 @@ class Cache:
         number("Cache.set", "ttl", ttl, above=0)
         lifetime = freshness.lifetime(ttl)
         kept = self.values.kept(key, value, type, encode=self.tier is not None)
-        if self.values.too_large(key, kept) is not None:
-            raise ValueTooLargeError(key, self.values.size(kept), self.values.max_value_bytes)
         meter = self.meter(category, key)
+        if self.values.too_large(key, kept) is not None:
+            meter.refused += 1
+            raise ValueTooLargeError(key, self.values.size(kept), self.values.max_value_bytes)
         meter.writes += 1
         tags_ = tuple(tags)
         with self.shared.interest(key) as interest:
@@ -248,8 +252,7 @@ class Cache:
                 record = self.values.record(key, kept, 0, lifetime, freshness, tags_, None)
                 keep = lifetime + freshness.retention
                 version = await self.shared.change(
-                    lambda tier: tier.write(key, record, keep=keep),
-                    lambda version: Change(version, key=key, record=record._replace(version=version), keep=keep),
+                    lambda tier: tier.write(key, record, keep=keep), key=key, record=record, keep=keep
                 )
             newest = version >= interest.floor
         self.shared.supersede(key, version)
@@ -276,7 +279,7 @@ class Cache:
         await asyncio.gather(*map(self._delete, keys))
 
     async def _delete(self, key: str) -> None:
-        version = await self.shared.change(lambda tier: tier.delete(key), lambda version: Change(version, key=key))
+        version = await self.shared.change(lambda tier: tier.delete(key), key=key)
         self.shared.supersede(key, version)
         self.memory.drop(key)
 
@@ -291,10 +294,21 @@ class Cache:
         await self._invalidate(EVERYTHING)
 
     async def _invalidate(self, tag: str) -> None:
-        version = await self.shared.change(lambda tier: tier.invalidate(tag), lambda version: Change(version, tag=tag))
+        version = await self.shared.change(lambda tier: tier.invalidate(tag), tag=tag)
         self.shared.void(tag, version)
 
     # Looking on.
+
+    def statistics(self, *, hot_keys: int = HOT_KEYS) -> CacheStatistics:
+        """A frozen picture of this moment: counts by tier, category and key template, and the hottest keys.
+
+        Looks at every entry in memory once; with a million of them, call it in a thread.
+        """
+        return analytics.statistics(self, self._monotonic() - self._made, hot_keys=hot_keys)
+
+    def recommendations(self) -> list[Recommendation]:
+        """What to change, judged by `statistics`; nothing where too little was seen to tell. Gravest first."""
+        return advice.recommendations(self.statistics(hot_keys=0))
 
     def options(self, category: str) -> Freshness:
         """The options of `category`."""

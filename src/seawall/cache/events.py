@@ -55,3 +55,21 @@ class CacheTierReturned(CacheEvent):
     tier: str
     seconds: float
     replayed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheWarmed(CacheEvent):
+    """A warming strategy came to its end after `seconds`: so many of its jobs were done, so many failed."""
+
+    strategy: str
+    done: int
+    failed: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheWarmingFailed(CacheEvent):
+    """A job of a warming strategy failed with `error`, or the strategy itself did; the others go on."""
+
+    strategy: str
+    error: BaseException

@@ -17,7 +17,7 @@ from seawall.cache.memory import MemoryTier
 from seawall.cache.meter import Meter
 from seawall.cache.shared import Shared
 from seawall.cache.tier import Granted, Held, Tier, TierUnavailableError
-from seawall.cache.values import Raised, Seen, Values, opened
+from seawall.cache.values import Raised, Seen, Values, opened, same
 
 LEASE = 3.0
 """Seconds a lease lasts. It is renewed while the load goes on; when its process dies, another one loads after this."""
@@ -71,6 +71,7 @@ class Filler:
         """
         flights = self.shared.flights
         flight = flights[order.key] = Flight(detached=detached)
+        flight.began = self.shared.transitions
 
         def done() -> None:
             if flights.get(order.key) is flight:
@@ -124,6 +125,7 @@ class Filler:
                     lease = await tier.acquire(order.key, seen=version, token=token, seconds=LEASE)
                     if isinstance(lease, Granted):
                         flight.version = lease.version
+                        flight.began = self.shared.transitions
                         self.shared.versions.saw(lease.version)
                         return None
                     if not isinstance(lease, Held):
@@ -165,7 +167,7 @@ class Filler:
     async def _load(self, order: Order, seen: Seen | None, flight: Flight[Answer], token: str | None) -> Answer:
         stale = MISSING if seen is None or isinstance(seen.value, Raised) else opened(seen.value)
         load = Load(order.key, stale, None if seen is None else seen.validator)
-        began = self.clock()
+        started = self.clock()
         order.meter.loads += 1
         try:
             value = await self._call(order, load)
@@ -173,13 +175,13 @@ class Filler:
             if not isinstance(error, order.freshness.negative_errors):
                 raise
             value = Raised(error)
-        seconds = self.clock() - began
-        order.meter.load_seconds += seconds
+        seconds = self.clock() - started
+        order.meter.load_times.add(seconds)
         if self.shared.events.listeners:
             self.shared.events.emit(
                 facts.CacheLoaded(cache=self.name, key=order.key, category=order.meter.category, seconds=seconds)
             )
-        return await self._keep(order, load, value, flight, token)
+        return await self._keep(order, load, value, seen, flight, token)
 
     async def _call(self, order: Order, load: Load) -> Any:
         timeout = order.freshness.hard_timeout
@@ -198,7 +200,9 @@ class Filler:
             # The loader waited for something that was cancelled; nobody who waits for it was.
             raise LoadFailedError(order.key, "CancelledError") from error
 
-    async def _keep(self, order: Order, load: Load, value: Any, flight: Flight[Answer], token: str | None) -> Answer:
+    async def _keep(
+        self, order: Order, load: Load, value: Any, seen: Seen | None, flight: Flight[Answer], token: str | None
+    ) -> Answer:
         """Keep what was loaded in memory and in the tier, unless the key was changed meanwhile."""
         tier = self.shared.tier
         version = flight.version or 0
@@ -210,7 +214,13 @@ class Filler:
         kept = self.values.kept(order.key, value, order.type, encode=tier is not None and token is not None)
         original = MISSING if isinstance(value, Raised) else value
         tags = tuple(dict.fromkeys((*order.tags, *load.tags)))
-        refused = "its time to live is 0" if lifetime <= 0 else self.values.too_large(order.key, kept)
+        if seen is not None:
+            order.meter.reloads += 1
+            order.meter.unchanged += same(seen.value, kept.value)
+        too_large = self.values.too_large(order.key, kept)
+        order.meter.refused += too_large is not None
+        refused = "its time to live is 0" if lifetime <= 0 else too_large
+        refused = refused or self._missed_something(flight)
         if refused is None and tier is not None and token is not None and kept.data is not None:
             record = self.values.record(order.key, kept, version, lifetime, freshness, tags, load.validator)
             try:
@@ -225,6 +235,7 @@ class Filler:
             await self._release(tier, order.key, token, None)
         if refused is None and (version < flight.floor or self.shared.is_void(tags, version)):
             refused = "it was changed meanwhile"
+        refused = refused or self._missed_something(flight)
         if refused is not None:
             if self.shared.events.listeners:
                 self.shared.events.emit(facts.CacheRefused(cache=self.name, key=order.key, reason=refused))
@@ -244,6 +255,12 @@ class Filler:
         )
         return Answer(kept.value, original)
 
+    def _missed_something(self, flight: Flight[Answer]) -> str | None:
+        """Why what was loaded can't be kept, if the tier was away meanwhile: changes made then went unheard."""
+        if flight.began == self.shared.transitions or not self.shared.available:
+            return None  # while it is away, memory keeps it, and distrusts it when the tier is back
+        return "the shared tier was away meanwhile"
+
     def _fall_back(self, order: Order, seen: Seen | None, flight: Flight[Answer], error: Exception) -> Answer:
         """The stale answer in place of `error`, if there is one that may stand in. It does for a while."""
         order.meter.failed += 1
@@ -258,7 +275,7 @@ class Filler:
             )
         if seen is None or not usable:
             raise error
-        order.meter.stale_hits += 1
+        order.meter.fail_safes += 1
         version = flight.version if flight.version is not None else seen.version
         if version >= flight.floor and not self.shared.is_void(seen.tags, seen.version):
             self.memory.rest(order.key, now + order.freshness.fail_safe_for)

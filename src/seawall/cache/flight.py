@@ -22,14 +22,16 @@ class Flight(Generic[T]):
     It is cancelled when the last waiter leaves, unless it is `detached`: goes on for its own sake. It runs in a copy
     of the first caller's context, without that caller's deadline, since others may have more time.
 
+    began: how often the shared tier had gone or come when it began.
     floor: a version below which its result must not be kept, because the key was changed meanwhile.
     """
 
-    __slots__ = ("_done", "_task", "_waiting", "detached", "floor", "version")
+    __slots__ = ("_done", "_task", "_waiting", "began", "detached", "floor", "version")
 
     def __init__(self, *, detached: bool = False) -> None:
         self.detached = detached
         self.floor = 0
+        self.began = 0
         self.version: int | None = None
         self._waiting: set[asyncio.Future[T]] = set()
         self._done: Callable[[], object] | None = None

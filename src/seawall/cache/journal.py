@@ -40,10 +40,12 @@ class Journal:
 
     def add(self, change: Change) -> None:
         """Remember `change` in place of an earlier one of the same key or tag."""
-        self._changes[change.key, change.tag] = change
+        known = self._changes.get((change.key, change.tag))
+        if known is None or known.version <= change.version:
+            self._changes[change.key, change.tag] = change
         if len(self._changes) > self.limit:
+            everything = Change(max(change.version for change in self._changes.values()), tag=EVERYTHING)
             self._changes.clear()
-            everything = Change(change.version, tag=EVERYTHING)
             self._changes[None, EVERYTHING] = everything
 
     def take(self) -> list[Change]:

@@ -17,6 +17,7 @@ from typing import Any
 from seawall.cache.freshness import Freshness
 from seawall.cache.meter import Meter
 from seawall.cache.s3fifo import S3Fifo
+from seawall.cache.sketch import FrequentItems
 from seawall.core import SYSTEM_CLOCK, Clock
 from seawall.core.options import number
 
@@ -90,9 +91,13 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MemoryStatistics:
-    """The memory tier at one moment. `weight` is bytes where bytes bound it, else entries; the rest are counts."""
+    """The memory tier at one moment. `weight` is bytes where bytes bound it, else entries; the rest are counts.
+
+    bytes: what it holds; None where entries alone bound it, which are not weighed then.
+    """
 
     entries: int
+    bytes: int | None
     weight: int
     capacity: int
     evicted: int
@@ -121,6 +126,8 @@ class MemoryTier:
         self.trusted_from = 0
         self.evicted = 0
         self.refused = 0
+        self.departed = FrequentItems()
+        """The hits of keys that have left, where those of one that is here are its entry's."""
         # An entry weighs at least its share of the bytes, so the one capacity keeps both bounds.
         self._least = 1 if max_bytes is None else max(1, max_bytes // max(max_entries, 1))
         self._queues = S3Fifo(max_entries if max_bytes is None else max_bytes if max_entries else 0)
@@ -128,7 +135,7 @@ class MemoryTier:
         self._lock = threading.RLock()
         self._fast_until = 0.0
         self._aliases: list[dict[Any, Node]] = []
-        self._tick: asyncio.TimerHandle | None = None
+        self._ticking = False
 
     def trusts(self, node: Node) -> bool:
         """Whether every change of `node` by others would have been heard."""
@@ -154,8 +161,10 @@ class MemoryTier:
             node = self.nodes.get(key)
             if node is not None and node.version > version:
                 return False
+            meter.put(size, fresh_until - stored, freshness)
             if weight > self._queues.capacity:
                 self.refused += self._queues.capacity > 0
+                meter.refused += self._queues.capacity > 0
                 if node is not None:
                     self._remove(node)
                 return False
@@ -166,6 +175,9 @@ class MemoryTier:
             else:
                 self._demote(node)
                 self._queues.reweigh(node, weight)
+                if node.meter is not meter:
+                    node.meter.hits += node.hits
+                    meter.hits -= node.hits  # they are the node's, which counts for its new meter from now on
                 if node.tags != tags:
                     self._untag(node)
             node.value = value
@@ -185,8 +197,10 @@ class MemoryTier:
             if not known:
                 self.nodes[key] = node
                 self._queues.admit(node)
+                meter.returned += node.main
             for victim in self._queues.victims():
                 self.evicted += 1
+                victim.meter.evicted += 1  # type: ignore[attr-defined]
                 self._unlink(victim)  # type: ignore[arg-type]
             return not node.gone
 
@@ -235,12 +249,14 @@ class MemoryTier:
 
     def promote(self, node: Node, now: float) -> None:
         """Answer `node` without a look at the clock until the next tick, if it is sure to stay fresh that long."""
-        if self._tick is None:
+        if not self._ticking:
             # Only a running loop can tick, and only real time passes while it does.
             if self.clock is not SYSTEM_CLOCK or not isinstance(loop := _running_loop(), asyncio.AbstractEventLoop):
                 return
             self._fast_until = now + TICK
-            self._tick = loop.call_later(TICK, _Tick(self))
+            # The loop alone holds the timer: one that is closed first drops it, which counts as the tick.
+            self._ticking = True
+            loop.call_later(TICK, _Tick(self))
         if node.refresh_at <= self._fast_until or type(node.value) is Packed:
             return
         with self._lock:
@@ -265,11 +281,17 @@ class MemoryTier:
         """A frozen picture of this moment."""
         return MemoryStatistics(
             entries=len(self.nodes),
+            bytes=None if self.max_bytes is None else self._queues.weight,
             weight=self._queues.weight,
             capacity=self._queues.capacity,
             evicted=self.evicted,
             refused=self.refused,
         )
+
+    def snapshot(self, meters: Iterable[Meter]) -> tuple[list[Node], dict[Meter, int]]:
+        """The entries, and what `meters` have collected from those that left, at one moment."""
+        with self._lock:
+            return list(self.nodes.values()), {meter: meter.hits for meter in meters}
 
     def __iter__(self) -> Iterator[Node]:
         return iter(list(self.nodes.values()))
@@ -277,7 +299,7 @@ class MemoryTier:
     def tick(self) -> None:
         """Empty `fast`: who is found next is compared with the clock again."""
         with self._lock:
-            self._tick = None
+            self._ticking = False
             self._empty()
 
     def _empty(self) -> None:
@@ -301,6 +323,8 @@ class MemoryTier:
     def _unlink(self, node: Node) -> None:
         self._demote(node)
         node.meter.collect(node)
+        if node.hits:
+            self.departed.add(node.key, node.hits)
         if self.nodes.get(node.key) is node:
             del self.nodes[node.key]
         self._untag(node)

@@ -46,14 +46,17 @@ class Reader:
             node.hits += 1
             return opened(node.value)
         seen = await self._read(order)
-        if seen is not None and self._monotonic() < seen.fresh_until:
-            order.meter.remote_hits += 1
+        now = self._monotonic()
+        if seen is not None and now < seen.fresh_until:
+            self._count_remote(order)
             return opened(seen.value)
-        order.meter.misses += 1
         # The tier may have gone while it was asked: then memory answers after all.
         if not self.shared.available and (node := self.fresh(order.key)) is not None:
             order.meter.stale_hits += 1
             return opened(node.value)
+        node = self.memory.nodes.get(order.key)
+        order.meter.misses += 1
+        order.meter.expired += seen is not None or (node is not None and node.fresh_until <= now)
         return default
 
     async def answer(self, order: Order) -> Any:
@@ -100,7 +103,7 @@ class Reader:
             now = self._monotonic()
             if found is not None:
                 if now < found.fresh_until:
-                    order.meter.remote_hits += 1
+                    self._count_remote(order)
                     return opened(found.value)
                 if now < found.fresh_until + order.freshness.stale_while_revalidate:
                     order.meter.stale_hits += 1
@@ -114,6 +117,7 @@ class Reader:
             flight = flights.get(order.key)
         order.meter.misses += 1
         if flight is None:
+            order.meter.expired += seen is not None and seen.fresh_until <= self._monotonic()
             flight = self._filler.start(order, seen)
         else:
             order.meter.waits += 1
@@ -131,7 +135,7 @@ class Reader:
         except StillFlyingError:
             if seen is None or not usable:
                 raise LoadTimeoutError(order.key, timeout or 0.0) from None
-            order.meter.stale_hits += 1
+            order.meter.fail_safes += 1
             return opened(seen.value)
         return answer.take()
 
@@ -142,8 +146,14 @@ class Reader:
         try:
             record, floor = await self.shared.read(order.key)
         except TierUnavailableError:
+            self.shared.errors += 1
             return None
         return None if record is None else self.values.admit(order, record, floor)
+
+    def _count_remote(self, order: Order) -> None:
+        order.meter.remote_hits += 1
+        if not self.memory.max_entries:
+            self.memory.departed.add(order.key)  # no entry in memory will count its hits
 
 
 def _seen(node: Node) -> Seen:

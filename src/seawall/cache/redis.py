@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import time
 from collections.abc import Sequence
 from typing import Any, Self
@@ -15,8 +17,11 @@ from seawall.cache.scripts import ACQUIRE, FILL, INVALIDATE, RELEASE, RENEW, REP
 from seawall.cache.tier import Change, Granted, Held, Lease, Listener, TierUnavailableError
 from seawall.core import Health
 from seawall.core.options import number
-from seawall.redis import Redis, RedisError
+from seawall.redis import Redis, RedisError, RedisUnavailableError
 
+_logger = logging.getLogger("seawall.cache")
+SAME = 0.002
+"""Seconds by which the server's clock may seem to differ from this machine's, for want of a better measure."""
 TOMBSTONE = 300.0
 """Seconds for which a deleted key remembers when it was deleted."""
 TAG = 40 * 86_400.0
@@ -32,7 +37,8 @@ class RedisTier:
     redis: a URL, or a `Redis` (plain, Sentinel, cluster) that somebody else starts and stops. namespace, version:
     what the keys begin with; another version of a service whose values differ starts anew. backlog: how many changes
     the server keeps in a stream, so that a process whose connection broke for a moment can make up for what it
-    missed and go on trusting its memory; 0 keeps none. Not with a cluster.
+    missed and go on trusting its memory; 0 keeps none. Not with a cluster. timeout: seconds until the server's
+    silence means that it is away; a `Redis` brings its own.
 
     Versions are the server's clock in microseconds. A read is a plain GET, all reads of one tick of the event loop
     one round trip.
@@ -45,18 +51,22 @@ class RedisTier:
         namespace: str = "seawall",
         version: str | int = 1,
         backlog: int = 0,
+        timeout: float = 0.04,
         name: str = "redis",
     ) -> None:
         number("RedisTier", "backlog", backlog, at_least=0, integer=True)
         self.name = name
-        self.redis = Redis(redis, name=name) if isinstance(redis, str) else redis
+        self.redis = Redis(redis, name=name, timeout=timeout) if isinstance(redis, str) else redis
         self._owned = isinstance(redis, str)
         self._namespace = namespace
         self._version = version
         self._backlog = b"%d" % backlog
         self._channel = f"{namespace}:v{version}:news".encode()
         self._stream = self._channel + b":log"
+        self._marker = self._channel + b":marker"
         self._last_id = b""
+        self._marked: bytes | None = None
+        self._generation = -1
         self._listeners: list[Listener] = []
         self._leave: list[Any] = []
         self._up = False
@@ -69,7 +79,10 @@ class RedisTier:
 
     def clock(self) -> float:
         """The server's clock, as far as it is known, else this machine's."""
-        return self.redis.server_time() or time.time()
+        local = time.time()
+        server = self.redis.server_time()
+        # Clocks that are the same as nearly as can be told are the same: then all processes of a machine agree exactly.
+        return local if server is None or abs(server - local) < SAME else server
 
     def attach(self, listener: Listener) -> None:
         """Tell `listener` of changes from now on."""
@@ -82,9 +95,11 @@ class RedisTier:
         ]
         if self._owned:
             await self.redis.__aenter__()
-        if self.redis.connected and not self._up:
+        if self.redis.connected and self._catching_up is None:
             self._is_up()
-        if not self.redis.connected and not self._up:
+        if self._catching_up is not None:
+            await asyncio.wait((self._catching_up,))
+        if not self._up:
             for listener in self._listeners:
                 listener.lost()
         return self
@@ -146,7 +161,8 @@ class RedisTier:
         return await self._write(key, DELETED, b"", TOMBSTONE)
 
     async def _write(self, key: str, kind: bytes, body: bytes, keep: float) -> int:
-        give_up = int((self.clock() + 1.5 * self.redis.timeout) * 1e6)
+        # Not a moment later than this process gives it up: what it then does, or another one, must be the later.
+        give_up = int((self.clock() + self.redis.patience()) * 1e6)
         version: int = await self._run(
             WRITE, self._keys(key), self._channel, self._backlog, _name(key), kind, body, _milliseconds(keep), give_up
         )
@@ -251,36 +267,45 @@ class RedisTier:
             listener.lost()
 
     def _is_up(self) -> None:
-        if self._backlog == b"0":
-            self._is_back(gapless=False)
-        else:
-            self._catching_up = asyncio.get_running_loop().create_task(self._catch_up())
+        self._catching_up = asyncio.get_running_loop().create_task(self._come_back())
 
-    def _is_back(self, *, gapless: bool) -> None:
+    async def _come_back(self) -> None:
+        """Find out what was missed, then tell everybody."""
+        try:
+            await self.redis.execute("SET", self._marker, os.urandom(8).hex(), "NX")
+            marker = await self.redis.execute("GET", self._marker)
+            gapless = False if self._backlog == b"0" else await self._catch_up()
+        except RedisUnavailableError:
+            return  # it has gone again
+        except RedisError:
+            _logger.exception("%s: the server refuses what the cache needs", self.name)
+            marker, gapless = None, False
+        unbroken = self._generation == self.redis.generation
+        self._generation = self.redis.generation
+        wiped = self._marked not in {None, marker}
+        self._marked = marker
         self._up = True
         for listener in self._listeners:
-            listener.back(gapless=gapless)
+            listener.back(gapless=(gapless or unbroken) and not wiped, wiped=wiped)
 
-    async def _catch_up(self) -> None:
-        """Read from the stream what was published while nobody here listened."""
+    async def _catch_up(self) -> bool:
+        """Read from the stream what was published while nobody here listened; whether that is all of it."""
         after = self._last_id
-        gapless = False
-        try:
-            first = await self.redis.execute("XRANGE", self._stream, "-", "+", "COUNT", 1)
-            if after and first and _id(first[0][0]) <= _id(after):
-                missed = await self.redis.execute("XRANGE", self._stream, b"(" + after, "+")
-                last = await self.redis.execute("XREVRANGE", self._stream, "+", "-", "COUNT", 1)
-                gapless = _id(last[0][0]) >= _id(after)
-                for id_, fields in missed:
-                    self._last_id = max(self._last_id, id_, key=_id)
-                    self._tell(fields[1])
-            elif first and not after:
-                last = await self.redis.execute("XREVRANGE", self._stream, "+", "-", "COUNT", 1)
-                self._last_id = max(self._last_id, last[0][0], key=_id)
-        except RedisError:
-            if not self.redis.connected:
-                return
-        self._is_back(gapless=gapless)
+        first = await self.redis.execute("XRANGE", self._stream, "-", "+", "COUNT", 1)
+        last = await self.redis.execute("XREVRANGE", self._stream, "+", "-", "COUNT", 1)
+        if not first or not last:
+            return not after
+        if not after:
+            self._last_id = last[0][0]
+            return False
+        # What was cut off at the old end, or began anew at a younger one, has a gap.
+        if not _id(first[0][0]) <= _id(after) <= _id(last[0][0]):
+            self._last_id = last[0][0]
+            return False
+        for id_, fields in await self.redis.execute("XRANGE", self._stream, b"(" + after, "+"):
+            self._last_id = max(self._last_id, id_, key=_id)
+            self._tell(fields[1])
+        return True
 
 
 def _decoded(raw: bytes) -> Record | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
@@ -28,6 +29,9 @@ from seawall.core import Clock, Events
 _logger = logging.getLogger("seawall.cache")
 MOST_TAGS = 100_000
 """Invalidations remembered; beyond that they are forgotten and asked for anew."""
+RECENT = 10_000
+RECENT_FOR = 60.0
+"""How many changes, and of how many seconds, are told again to a server that has lost what it had."""
 RETRY_AFTER = 0.2
 """Seconds until a change that the tier refused is offered again."""
 
@@ -71,7 +75,11 @@ class Shared:
         self._breaker = breaker
         self._interests: dict[str, Interest] = {}
         self._invalidations: dict[str, int] = {}
+        self.transitions = 0
+        """How often the tier went or came: what was begun before and ends after may have missed a change."""
         self._trusted_before = 0
+        self._gap = False
+        self._recent: deque[tuple[float, Change]] = deque(maxlen=RECENT)
         self._away_since: float | None = None
         self._returning: asyncio.Task[None] | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -83,6 +91,9 @@ class Shared:
         tier = self.tier
         if tier is None or not self.available:
             raise TierUnavailableError
+        return self._asking(tier)
+
+    def _asking(self, tier: Tier) -> AbstractContextManager[Tier]:
         return nullcontext(tier) if self._breaker is None else _guarded(self._breaker, tier)
 
     def next_version(self) -> int:
@@ -205,6 +216,7 @@ class Shared:
     def lost(self) -> None:
         """See `Listener`."""
         self.available = False
+        self.transitions += 1
         if self._away_since is None:
             self._away_since = self.clock.monotonic()
             self._trusted_before = self.memory.distrust()
@@ -215,17 +227,22 @@ class Shared:
         for key in list(self.waiters):
             self._wake(key, None)
 
-    def back(self, *, gapless: bool) -> None:
+    def back(self, *, gapless: bool, wiped: bool) -> None:
         """See `Listener`."""
+        self._gap = self._gap or not gapless
+        if wiped:
+            # What others did not hear of while they were away, the server can't tell them any more.
+            oldest = self.clock.monotonic() - RECENT_FOR
+            self.journal.put_back([change for at, change in self._recent if at >= oldest])
         if self._returning is not None:
             self._returning.cancel()
             self._returning = None
         if len(self.journal):
-            self._returning = asyncio.get_running_loop().create_task(self._return(gapless=gapless))
+            self._returning = asyncio.get_running_loop().create_task(self._return())
         else:
-            self._returned(gapless=gapless, replayed=0)
+            self._returned(replayed=0)
 
-    async def _return(self, *, gapless: bool) -> None:
+    async def _return(self) -> None:
         """Replay the journal first."""
         replayed = 0
         this = asyncio.current_task()
@@ -250,19 +267,20 @@ class Shared:
         finally:
             if self._returning is this:
                 self._returning = None
-        self._returned(gapless=gapless, replayed=replayed)
+        self._returned(replayed=replayed)
 
-    def _returned(self, *, gapless: bool, replayed: int) -> None:
+    def _returned(self, *, replayed: int) -> None:
         """Ask and trust the tier again."""
         self.available = True
+        self.transitions += 1
         tier = "" if self.tier is None else self.tier.name
         away, self._away_since = self._away_since, None
-        if gapless:
-            if away is not None:
-                self.memory.trust(self._trusted_before)
-        else:
+        if self._gap:
+            self._gap = False
             self.memory.distrust()
             self._invalidations.clear()
+        elif away is not None:
+            self.memory.trust(self._trusted_before)
         if away is not None:
             seconds = self.clock.monotonic() - away
             _logger.warning("cache %s: %s is back after %.1f s", self.name, tier, seconds)
@@ -283,22 +301,37 @@ class Shared:
             tasks.append(self._returning)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def change(self, ask: Callable[[Tier], Awaitable[int]], offline: Callable[[int], Change]) -> int:
-        """Have the tier make a change, or make it here and put it into the journal; the change's version."""
+    async def change(
+        self,
+        ask: Callable[[Tier], Awaitable[int]],
+        *,
+        key: str | None = None,
+        tag: str | None = None,
+        record: Record | None = None,
+        keep: float = 0.0,
+        version: int | None = None,
+    ) -> int:
+        """Have the tier make a change, or make it here and put it into the journal; the change's version.
+
+        version: in the journal, in place of one of now; for a change that holds only where nothing newer is there.
+        """
         # Taken before the tier is asked, so that a change which it made after all is not made again over later ones.
-        version = self.next_version()
+        version = self.next_version() if version is None else version
         if self.tier is None:
             return version
-        if self.available:
+        # While the journal is replayed, what is new need not go through it: versions keep the order.
+        if self.available or self._returning is not None:
             try:
-                with self.asking() as tier:
+                with self._asking(self.tier) as tier:
                     made = await ask(tier)
             except TierUnavailableError:
                 self.errors += 1
             else:
                 self.versions.saw(made)
+                self._recent.append((self.clock.monotonic(), Change(made, key=key, tag=tag)))
                 return made
-        self.journal.add(offline(version))
+        record = None if record is None else record._replace(version=version)
+        self.journal.add(Change(version, key=key, tag=tag, record=record, keep=keep))
         self.available = False
         self._replay_later()
         return version
@@ -311,7 +344,7 @@ class Shared:
     def _replay_now(self) -> None:
         self._retry = None
         if self.tier is not None and self.tier.available and self._returning is None:
-            self._returning = asyncio.get_running_loop().create_task(self._return(gapless=True))
+            self._returning = asyncio.get_running_loop().create_task(self._return())
 
 
 @contextmanager

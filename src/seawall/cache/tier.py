@@ -43,8 +43,11 @@ class Listener(Protocol):
         """From now on changes go unheard."""
         ...
 
-    def back(self, *, gapless: bool) -> None:
-        """Changes are heard again. gapless: those made meanwhile have been told by now."""
+    def back(self, *, gapless: bool, wiped: bool) -> None:
+        """Changes are heard again.
+
+        gapless: those made meanwhile have been told by now. wiped: the tier has lost what it had, tombstones too.
+        """
         ...
 
 

@@ -37,6 +37,16 @@ def opened(value: Any) -> Any:
     return value
 
 
+def same(old: Any, new: Any) -> bool:
+    """Whether two kept values are equal, as far as that can be told from their bytes or by their own comparison."""
+    if type(old) is Packed:
+        return type(new) is Packed and old.data == new.data
+    try:
+        return type(old) is type(new) and bool(old == new)
+    except Exception:  # noqa: BLE001 - a class decides how it is compared, and what it raises
+        return False
+
+
 class Seen(NamedTuple):
     """An entry found in memory or in the tier; times are this process's monotonic seconds."""
 

@@ -37,7 +37,7 @@ class Address:
             for option in _OF_A_POOL:
                 parsed.pop(option, None)
             path = re.sub(r"[?#].*", "", url).partition("://")[2].partition("/")[2]
-            if kind is not UnixConnection and not re.fullmatch(r"\d*/?", path):
+            if "://" not in url or (kind is not UnixConnection and not re.fullmatch(r"\d*/?", path)):
                 raise ValueError(path)  # noqa: TRY301 - redis-py would take database 0
             found = cls(kind, {**options, **parsed})
             found.connection("seawall", 1.0)

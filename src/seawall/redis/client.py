@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -16,6 +16,7 @@ from seawall.redis.errors import RedisError, RedisUnavailableError
 from seawall.redis.events import RedisConnected, RedisLost
 from seawall.redis.link import Link, Timing
 from seawall.redis.script import Script, ScriptCall
+from seawall.redis.sentinel import Sentinels
 from seawall.redis.subscriptions import Listener, Subscriptions, subscribe, unsubscribe
 from seawall.redis.watchers import Watchers
 from seawall.redis.wire import Callback, Value, Waiter, Wire, pack
@@ -90,7 +91,30 @@ class Redis:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._link: Link | None = None
         self._wire: Wire | Early | None = None
+        self._locate: Callable[[], Awaitable[Address]] | None = None
         self._sent = self._batches = 0
+        self._told = False
+
+    @classmethod
+    def sentinel(
+        cls,
+        sentinels: Sequence[str],
+        service: str,
+        *,
+        url: str = "redis://sentinel/0",
+        sentinel_url: str = "redis://sentinel",
+        **options: Any,
+    ) -> Self:
+        """The primary of `service`, found by asking `sentinels` (`["10.0.0.1:26379", …]`) with each connect.
+
+        url, sentinel_url: how the servers and the sentinels are greeted (TLS, user, password, database); the host in
+        them is replaced. A connection is made only to a server that takes itself for the primary too; one that
+        answers READONLY is left. `options` are those of `Redis`.
+        """
+        redis = cls(url, **options)
+        greeting = Address.of("Redis.sentinel", sentinel_url)
+        redis._locate = Sentinels(sentinels, service, greeting, redis._address, redis._timing.connect_timeout)
+        return redis
 
     # --- commands
 
@@ -99,10 +123,10 @@ class Redis:
 
         The GETs of one step of the event loop travel as one MGET.
         """
-        wire = self._wire
-        if wire is None or _running() is not self._loop:
+        wire, loop = self._wire, _running()
+        if wire is None or loop is not self._loop:
             self._refuse()
-        future: asyncio.Future[bytes | None] = self._loop.create_future()
+        future: asyncio.Future[bytes | None] = loop.create_future()
         wire.get(key, future)
         return future
 
@@ -115,27 +139,28 @@ class Redis:
 
         Raises `RedisCommandError`, by the future, where the answer is an error.
         """
-        wire = self._ready()
         future: asyncio.Future[Any] = _running().create_future()
-        wire.send(pack(args), future)
+        self._send(args, future)
         return future
 
     def execute_then(self, args: Sequence[Value], on_reply: Callable[[Any], object]) -> None:
         """As `execute`, but `on_reply` is called with the answer or the error, in the order of answers and messages."""
-        self._ready().send(pack(tuple(args)), Callback(on_reply, on_reply))
+        self._send(tuple(args), Callback(on_reply, on_reply))
 
     def run(self, script: Script, keys: Sequence[Value] = (), args: Sequence[Value] = ()) -> asyncio.Future[Any]:
-        """The result of `script`. A server that has forgotten it is sent the source."""
-        wire = self._ready()
+        """The result of `script`, whose source is sent the first time, and again to a server that has forgotten it."""
         future: asyncio.Future[Any] = _running().create_future()
-        self._run(wire, script, keys, args, future)
+        self._run(script, keys, args, future)
         return future
 
     def run_then(
         self, script: Script, keys: Sequence[Value], args: Sequence[Value], on_reply: Callable[[Any], object]
     ) -> None:
-        """As `run`, but `on_reply` is called with the result or the error, in the order of answers and messages."""
-        self._run(self._ready(), script, keys, args, Callback(on_reply, on_reply))
+        """As `run`, but `on_reply` is called with the result or the error, in the order of answers and messages.
+
+        The order is that in which the server ran it: later than commands sent after it, where the source had to follow.
+        """
+        self._run(script, keys, args, Callback(on_reply, on_reply))
 
     def register(self, *scripts: Script) -> None:
         """Load `scripts` with each connect; `run` does it for those it has run."""
@@ -175,7 +200,12 @@ class Redis:
     @property
     def connected(self) -> bool:
         """Whether commands are answered."""
-        return self._link is not None and self._link.wire is not None
+        return self._link is not None and self._link.wire is not None and not self._link.wire.silent
+
+    def patience(self) -> float:
+        """Seconds until a command that is sent now may be given up: what was sent before it is late by then."""
+        link = self._link
+        return self.timeout if link is None or link.wire is None else link.wire.patience()
 
     @property
     def address(self) -> str:
@@ -243,10 +273,19 @@ class Redis:
         """A connection is there."""
         early, self._wire = self._wire, wire
         self._watchers.up()
+        self._told = True
         if self.events.listeners:
             self.events.emit(RedisConnected(name=self.name, address=self.address, generation=self.generation))
         if isinstance(early, Early):
             early.pass_on(wire)
+
+    def link_silent(self, link: Link, error: Exception) -> None:
+        """Nobody waits for it any more, but it may speak again, and then nothing was lost."""
+        self._wire = None
+        self._told = False
+        self._watchers.down(error)
+        if self.events.listeners:
+            self.events.emit(RedisLost(name=self.name, address=self.address, reason=link.reason))
 
     def link_down(self, link: Link, wire: Wire, error: Exception) -> None:
         """It is gone."""
@@ -254,6 +293,9 @@ class Redis:
         self.generation += 1
         self._sent += wire.sent
         self._batches += wire.batches
+        if not self._told:
+            return  # it was silent before
+        self._told = False
         self._watchers.down(error)
         if self.events.listeners:
             self.events.emit(RedisLost(name=self.name, address=self.address, reason=link.reason))
@@ -265,6 +307,7 @@ class Redis:
             self._address,
             self._timing,
             self._clock,
+            locate=self._locate,
             scripts=self._scripts,
             subscriptions=self._subscriptions,
         )
@@ -276,16 +319,16 @@ class Redis:
             self._wire = None
             early.refuse(self._unavailable())
 
-    def _run(
-        self, wire: Wire | Early, script: Script, keys: Sequence[Value], args: Sequence[Value], waiter: Waiter
-    ) -> None:
-        if script.sha1 not in self._scripts:
-            self._scripts[script.sha1] = script
+    def _run(self, script: Script, keys: Sequence[Value], args: Sequence[Value], waiter: Waiter) -> None:
         rest = (len(keys), *keys, *args)
-        wire.send(pack((b"EVALSHA", script.sha1, *rest)), ScriptCall(script, rest, waiter, self._again))
+        if script.sha1 in self._scripts:
+            self._send((b"EVALSHA", script.sha1, *rest), ScriptCall(script, rest, waiter, self._send))
+        else:
+            self._send((b"EVAL", script.source, *rest), waiter)
+            self._scripts[script.sha1] = script
 
-    def _again(self, packed: bytes, waiter: Waiter) -> None:
-        self._ready().send(packed, waiter)
+    def _send(self, args: tuple[Value, ...], waiter: Waiter) -> None:
+        self._ready().send(pack(args), waiter)
 
     def _ready(self) -> Wire | Early:
         wire = self._wire

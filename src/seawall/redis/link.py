@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import AuthenticationError
 from redis.exceptions import RedisError as PeerError
 
 from seawall.core import Clock
@@ -28,6 +30,8 @@ from seawall.redis.wire import Callback, Waiter, Wire, pack
 
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.5
+LOOK_AGAIN = 1.0
+"""Seconds between two questions to the sentinels, who is the primary."""
 
 _TIME = pack((b"TIME",))
 
@@ -48,8 +52,12 @@ class Owner(Protocol):
         """Commands are answered from now on."""
         ...
 
+    def link_silent(self, link: Link, error: Exception) -> None:
+        """They are not answered in time. `link_up` or `link_down` follows."""
+        ...
+
     def link_down(self, link: Link, wire: Wire, error: Exception) -> None:
-        """They no longer are. Called once for each `link_up`."""
+        """The connection is gone. Called once for each connection that was up."""
         ...
 
 
@@ -123,11 +131,24 @@ class Link:
                 up_at = self._loop.time()
                 self._up(wire)
                 self._tried.set()
-                await self._lost.wait()
+                await self._until_lost(wire)
                 if self._loop.time() - up_at > LONGEST_PAUSE:
                     pause = FIRST_PAUSE
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _until_lost(self, wire: Wire) -> None:
+        """Ask now and then whether it is still the place: a primary that was replaced is told seconds later."""
+        while not self._lost.is_set():
+            try:
+                async with asyncio.timeout(None if self._locate is None else LOOK_AGAIN):
+                    await self._lost.wait()
+            except TimeoutError:
+                with suppress(Exception):  # nobody knows better: stay
+                    async with asyncio.timeout(self._timing.connect_timeout):
+                        named = await self._locate() if self._locate is not None else self.address
+                    if named.text != self.address.text:
+                        wire.lose(ConnectionError(f"the primary is {named.text} now"))
 
     async def _connect(self) -> Wire:
         if self._locate is not None:
@@ -154,6 +175,7 @@ class Link:
         time = wire.execute((b"TIME",))
         # A server that loads its data says so here.
         ping = wire.execute((b"PING",))
+        role = wire.execute((b"ROLE",)) if self._locate is not None else None
         # What the server holds against a script, `run` hears.
         answers: list[Any] = await asyncio.gather(ping, time, *loads, return_exceptions=True)
         if wire.error is not None:
@@ -161,6 +183,9 @@ class Link:
         for answer in answers[:2]:
             if isinstance(answer, RedisCommandError) and answer.server_code in {"LOADING", "MASTERDOWN", "NOAUTH"}:
                 raise answer
+        if role is not None and (await role)[0] != b"master":
+            message = "it is a replica; the sentinels will name another server"
+            raise ConnectionError(message)
         self.server_clock.forget()
         if isinstance(answers[1], list):
             self.server_clock.heard(answers[1], sent, self._clock.monotonic())
@@ -183,6 +208,9 @@ class Link:
     def _heartbeat(self) -> None:
         wire = self.wire
         if wire is not None:
+            self._beat = self._loop.call_later(self._timing.heartbeat, self._heartbeat)
+            if wire.silent:
+                return
             sent = self._clock.monotonic()
 
             def heard(reply: Any) -> None:
@@ -190,7 +218,6 @@ class Link:
                     self.server_clock.heard(reply, sent, self._clock.monotonic())
 
             wire.send(_TIME, Callback(heard, heard))
-            self._beat = self._loop.call_later(self._timing.heartbeat, self._heartbeat)
 
     def pushed(self, push: list[Any], head: Waiter | None) -> bool:
         """A push came."""
@@ -200,6 +227,20 @@ class Link:
         """The error for a server that doesn't answer."""
         reason = f"no answer within {self._timing.timeout:g} s"
         return RedisTimeoutError(self._name, self.address.text, reason)
+
+    def silent(self, wire: Wire) -> Exception | None:
+        """The server is late; one that is only greeted yet is given up."""
+        if wire is not self.wire:
+            return None
+        told = self.overdue()
+        self.reason = self._words(told)
+        self._owner.link_silent(self, told)
+        return told
+
+    def heard(self, wire: Wire) -> None:
+        """It answers again."""
+        if wire is self.wire:
+            self._owner.link_up(self, wire)
 
     def lost(self, wire: Wire, error: Exception) -> Exception:
         """The connection is gone."""
@@ -230,6 +271,8 @@ class Link:
             return error.text
         if isinstance(error, TimeoutError):
             return f"no connection within {self._timing.connect_timeout:g} s"
+        if isinstance(error, AuthenticationError) or "already authenticated" in str(error):
+            return "the server refused the user or the password in the URL, or asks for one"
         words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         if not isinstance(error, (OSError, PeerError, RedisError)):
             words = f"{type(error).__name__}: {words}"

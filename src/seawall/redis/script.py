@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from seawall.redis.errors import RedisCommandError, RedisError
-from seawall.redis.wire import Value, Waiter, pack, refuse
+from seawall.redis.wire import Value, Waiter, refuse
 
 
 class Script:
@@ -32,7 +32,11 @@ class ScriptCall:
     __slots__ = ("_again", "_rest", "_script", "_waiter")
 
     def __init__(
-        self, script: Script, rest: tuple[Value, ...], waiter: Waiter, again: Callable[[bytes, Waiter], None]
+        self,
+        script: Script,
+        rest: tuple[Value, ...],
+        waiter: Waiter,
+        again: Callable[[tuple[Value, ...], Waiter], None],
     ) -> None:
         self._script = script
         self._rest = rest
@@ -47,7 +51,7 @@ class ScriptCall:
         """NOSCRIPT is no error yet: the script did not run."""
         if isinstance(error, RedisCommandError) and error.server_code == "NOSCRIPT":
             try:
-                self._again(pack((b"EVAL", self._script.source, *self._rest)), self._waiter)
+                self._again((b"EVAL", self._script.source, *self._rest), self._waiter)
             except RedisError as lost:
                 error = lost
             else:

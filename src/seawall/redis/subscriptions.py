@@ -21,6 +21,9 @@ class Confirmation:
 
     __slots__ = ("_wire", "channel", "kind")
 
+    lasting = True
+    """A late server is still to confirm it."""
+
     def __init__(self, wire: Wire, kind: bytes, channel: bytes) -> None:
         self._wire = wire
         self.kind = kind

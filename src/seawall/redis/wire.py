@@ -21,6 +21,9 @@ FOLD_LIMIT = 200
 PATIENCE = 1 / 8
 """The part of the timeout that an overdue server is given to show that more of its answer is coming."""
 
+SILENCE = 25
+"""The connection of a server that says nothing at all is given up after so many timeouts; after one, nobody waits."""
+
 _NOTHING = object()
 _ERROR = RedisCommandError
 _PUSH = hiredis.PushNotification
@@ -44,6 +47,18 @@ class Callback:
 
     set_result: Callable[[Any], object]
     set_exception: Callable[[Any], object]
+
+
+class _Gone:
+    """Stands in the row of replies for a waiter who was told that there is none."""
+
+    def set_result(self, value: Any) -> None:
+        """Nobody hears it."""
+
+    set_exception = set_result
+
+
+_GONE = _Gone()
 
 
 class Fold:
@@ -81,6 +96,14 @@ class Watch(Protocol):
         """The connection is gone. Called once, before any waiter hears of it; returns what they are told."""
         ...
 
+    def silent(self, wire: Wire) -> Exception | None:
+        """The server is late. Returns what those who wait are told; None gives the connection up at once."""
+        ...
+
+    def heard(self, wire: Wire) -> None:
+        """A silent server has answered all it was asked."""
+        ...
+
     def overdue(self) -> Exception:
         """The error for a server that doesn't answer."""
         ...
@@ -94,7 +117,8 @@ class Wire(Taker):
 
     timeout: seconds from a write to its last reply. One timer looks at the oldest write only. A server that is late
         is heard once more before it is judged (it was perhaps this loop that stood still), and is left alone as
-        long as pieces of its answer keep coming.
+        long as pieces of its answer keep coming. Then it is `silent`: whoever waits is told so, and its answers,
+        should they come, go to nobody. The connection is kept for `SILENCE` timeouts, for nothing is lost on it.
     """
 
     def __init__(
@@ -122,6 +146,7 @@ class Wire(Taker):
         self._writes: deque[tuple[float, int]] = deque()
         self._suspected: tuple[int, int, int] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self.silent = False
         self.error: Exception | None = None
         """Why it is lost; None while it isn't."""
         self.closed: asyncio.Future[None] = loop.create_future()
@@ -233,6 +258,13 @@ class Wire(Taker):
         writes = self._writes
         while writes and writes[0][1] <= answered:
             writes.popleft()
+        if self.silent and not self._waiting and self.error is None:
+            self.silent = False
+            self._watch.heard(self)
+
+    def patience(self) -> float:
+        """Seconds until a command that is sent now may be given up."""
+        return self._timeout if not self._writes else max(0.0, self._writes[0][0] + self._timeout - _now())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is closed."""
@@ -260,6 +292,21 @@ class Wire(Taker):
 
     # --- time
 
+    def _fall_silent(self) -> bool:
+        told = self._watch.silent(self)
+        if told is None:
+            return False
+        self.silent = True
+        if self._keys:
+            self._fold()
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        self._waiting.extend(waiter if _keeps_its_place(waiter) else _GONE for waiter in waiting)
+        for waiter in waiting:
+            if not _keeps_its_place(waiter):
+                refuse(waiter, type(told)(*told.args))
+        return True
+
     def _look(self) -> None:
         """Look at the oldest write without a reply."""
         self._timer = None
@@ -274,14 +321,21 @@ class Wire(Taker):
             partial = reader.len() if reader.has_data() else 0
             seen = (self.answered, partial, transport.get_write_buffer_size() if transport is not None else 0)
             if seen == self._suspected:
-                self.lose(self._watch.overdue())
-                return
-            self._suspected = seen
-            # Every event loop reads its sockets between two timers.
-            due = now + self._timeout * PATIENCE
+                if self.silent or not self._fall_silent():
+                    self.lose(self._watch.overdue())
+                    return
+                due = now + self._timeout * SILENCE
+            else:
+                self._suspected = seen
+                # Every event loop reads its sockets between two timers.
+                due = now + self._timeout * (SILENCE if self.silent else PATIENCE)
         else:
             self._suspected = None
         self._timer = self._loop.call_later(due - now, self._look)
+
+
+def _keeps_its_place(waiter: Waiter) -> bool:
+    return getattr(waiter, "lasting", False)
 
 
 def refuse(waiter: Waiter, error: Exception) -> None:

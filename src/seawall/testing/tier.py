@@ -25,6 +25,13 @@ class Store:
         self.leases: dict[str, tuple[str, float]] = {}
         self.lines: list[StoreTier] = []
         self.last = 0
+        self.wipes = 0
+
+    def wipe(self) -> None:
+        """Lose everything, as a server that is started again."""
+        self.wipes += 1
+        for held in (self.records, self.tags, self.leases):
+            held.clear()
 
     def version(self) -> int:
         """Microseconds since 1970, each greater than the last."""
@@ -55,7 +62,10 @@ TOMBSTONE = 300.0
 
 
 class StoreTier:
-    """A line to a `Store`. `cut()` it and everything fails; `mend()` it and what was missed is not made up for."""
+    """A line to a `Store`. `cut()` it and everything fails; `mend()` it and what was missed is not made up for.
+
+    latency: seconds until a call reaches the store. reply_latency: seconds until what was read is here.
+    """
 
     def __init__(self, store: Store, *, name: str = "store") -> None:
         self.store = store
@@ -63,7 +73,9 @@ class StoreTier:
         self.available = False
         self.calls = 0
         self.latency = 0.0
+        self.reply_latency = 0.0
         self._listeners: list[Listener] = []
+        self._wipes: int | None = None
 
     def clock(self) -> float:
         """The store's time of day."""
@@ -94,11 +106,13 @@ class StoreTier:
             listener.lost()
 
     def mend(self, *, gapless: bool = False) -> None:
-        """Let everything through again."""
+        """Let everything through again. gapless: as if all that was missed had been told by now."""
+        wiped = self._wipes not in {None, self.store.wipes}
+        self._wipes = self.store.wipes
         self.store.lines.append(self)
         self.available = True
         for listener in self._listeners:
-            listener.back(gapless=gapless)
+            listener.back(gapless=gapless, wiped=wiped)
 
     def hear(self, news: News) -> None:
         """What the store tells, after its delay."""
@@ -125,6 +139,8 @@ class StoreTier:
     async def get(self, key: str) -> Record | None:
         """See `Tier`."""
         record = (await self._ask()).record(key)
+        if self.reply_latency:
+            await asyncio.sleep(self.reply_latency)
         return None if record is None or record.kind == DELETED else record
 
     async def get_many(self, keys: Sequence[str]) -> list[Record | None]:

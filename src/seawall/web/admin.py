@@ -94,7 +94,7 @@ def admin_routes(
         actions[action]()
         return JSONResponse(as_json(breaker.statistics()))
 
-    guard = _guard(token)
+    guard = guarded_by(token)
     return [
         Route(f"{prefix}/pipelines", guard(list_pipelines), methods=["GET"]),
         Route(f"{prefix}/breakers", guard(list_breakers), methods=["GET"]),
@@ -114,7 +114,9 @@ def as_json(statistics: Any) -> dict[str, Any]:
     return dataclasses.asdict(statistics)
 
 
-def _guard(token: str | None) -> Callable[[Endpoint], Endpoint]:
+def guarded_by(token: str | None) -> Callable[[Endpoint], Endpoint]:
+    """Lets through whoever sends the token as `Authorization: Bearer`; nobody while it is None."""
+
     def guard(endpoint: Endpoint) -> Endpoint:
         async def guarded(request: Request) -> Response:
             if token is None:

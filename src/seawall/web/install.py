@@ -13,8 +13,10 @@ from starlette.routing import Route
 
 from seawall.core import Clock, SeawallError
 from seawall.web import problems
-from seawall.web.admin import BreakerLike, PipelineLike, admin_routes
+from seawall.web.admin import BreakerLike, PipelineLike, admin_routes, guarded_by
+from seawall.web.cache_admin import CacheLike, WarmerLike, cache_routes
 from seawall.web.health import Checks, liveness, readiness
+from seawall.web.http_cache import install_http_cache
 from seawall.web.middleware import SeawallMiddleware
 
 try:
@@ -33,6 +35,7 @@ class WebParts:
     request_id: ContextVar[str | None]
     pipelines: Mapping[str, PipelineLike]
     breakers: Callable[[], Mapping[str, BreakerLike]]
+    cache: tuple[CacheLike, WarmerLike] | None
     checks: Checks
     ready: Callable[[], bool]
     running: Callable[[AbstractAsyncContextManager[Any]], AbstractAsyncContextManager[Any]]
@@ -57,12 +60,15 @@ def install(app: Any, parts: WebParts) -> None:
         Route("/health/ready", readiness(parts.checks, parts.ready), methods=["GET"]),
         *admin_routes("/admin", token=parts.admin_token, pipelines=parts.pipelines, breakers=parts.breakers),
     ]
+    if parts.cache is not None:
+        routes += cache_routes("/admin/cache", guarded_by(parts.admin_token), *parts.cache)
     # In front, so that no catch-all route of the app hides them.
     app.router.routes[:0] = routes
     inner = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[Any]:
+        install_http_cache(app)
         async with parts.running(inner(app)) as state:
             yield state
 

@@ -226,6 +226,13 @@ class TestTimeouts:
 
         run(main())
 
+    def test_nor_bounds_it(self, make, run, clock):
+        async def main() -> None:
+            with deadline.within(1.0, clock=clock):
+                assert await make().get_or_set("k", lambda: deadline.remaining(clock=clock)) is None
+
+        run(main())
+
 
 class TestNegative:
     def test_none_is_a_value(self, make, run, source):
