@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from podcasts.demo.readers import Readers
 from podcasts.demo.story import Story, StoryError
 from podcasts.demo.traffic import Traffic
 from podcasts.demo.watch import Watch
+from seawall.testing import Valkey
 from tests.journeys.conftest import TOKEN
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -37,7 +39,15 @@ def test_demo_tells_its_story_and_ends_by_itself():
     with demo("--seconds", "45") as process:
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
-    for seen in ("breaker has opened", "Anthropic has taken over", "breaker has closed", "story happened as told"):
+    for seen in (
+        "breaker has opened",
+        "Anthropic has taken over",
+        "breaker has closed",
+        "memory serves",
+        "reads meanwhile, none failed",
+        "told what it missed",
+        "story happened as told",
+    ):
         assert seen in output
 
 
@@ -47,7 +57,7 @@ def test_ctrl_c_leaves_nothing_running():
         while "OpenAI writes every" not in process.stdout.readline():
             assert process.poll() is None
         started = children(process.pid)
-        assert len(started) == 2
+        assert len(started) == 4  # stubs, service, Valkey, and the process that ends Valkey with us
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=20)
     assert process.returncode == 130, output
@@ -79,8 +89,12 @@ def test_story_fails_when_nobody_takes_over(service):
     service.stubs.fault("anthropic", "error")
 
     async def tell() -> None:
-        async with Watch(service.url, TOKEN) as watch, Traffic(service.url, rate=20) as traffic:
-            await Story(service.stubs, watch, traffic, seconds=10).tell()
+        async with (
+            Watch(service.url, TOKEN) as watch,
+            Traffic(service.url, rate=20) as traffic,
+            Readers(service.url) as readers,
+        ):
+            await Story(service.stubs, watch, traffic, readers, Valkey(), seconds=10).tell()
 
     with pytest.raises(StoryError, match="Anthropic writes in OpenAI's place"):
         asyncio.run(tell())

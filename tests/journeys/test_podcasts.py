@@ -217,3 +217,55 @@ def test_openapi_describes_every_endpoint_and_its_problems(service):
             assert operation["tags"], (method, path)
             assert operation["description"], (method, path)
             assert "application/problem+json" in operation["responses"]["503"]["content"]
+
+
+class TestCache:
+    """The lists and the analytics come from the cache, and it never shows."""
+
+    def test_a_list_is_right_after_a_change_however_often_it_was_read(self, service):
+        headers = {"x-tenant": "cached"}
+        for number in range(3):
+            body = {"title": f"Show {number}", "host": "Mia", "email": "mia@show.example"}
+            service.http.post("/api/v1/podcasts", json=body, headers=headers)
+            for _ in range(3):
+                listed = service.http.get("/api/v1/podcasts", headers=headers).json()
+                assert [podcast["title"] for podcast in listed] == [f"Show {each}" for each in range(number + 1)]
+
+    def test_tenants_see_their_own(self, service):
+        body = {"title": "Mine", "host": "Mia", "email": "mia@show.example"}
+        registered = service.http.post("/api/v1/podcasts", json=body, headers={"x-tenant": "one"}).json()
+        assert service.http.get("/api/v1/podcasts", headers={"x-tenant": "two"}).json() == []
+        after = {"after": registered["id"]}
+        assert service.http.get("/api/v1/podcasts", params=after, headers={"x-tenant": "two"}).status_code == 404
+        answer = service.http.get("/api/v1/podcasts", headers={"x-tenant": "a b:{}"})
+        assert answer.status_code == 422
+
+    def test_analytics_are_counted_once_a_minute(self, service):
+        campaign = service.campaign()
+        service.post(f"/campaigns/{campaign}/redemptions", {"amount": "30.00"})
+        found = service.http.get(f"/api/v1/campaigns/{campaign}/analytics").json()
+        assert (found["redemptions"], found["revenue"], found["return_on_budget"]) == (1, "30.00", "0.0250")
+        service.post(f"/campaigns/{campaign}/redemptions", {"amount": "30.00"})
+        assert service.http.get(f"/api/v1/campaigns/{campaign}/analytics").json() == found
+        service.admin("DELETE", "/cache?tag=tenant:main:analytics")
+        assert service.http.get(f"/api/v1/campaigns/{campaign}/analytics").json()["redemptions"] == 2
+
+    def test_an_operator_sees_and_warms_it(self, service):
+        service.campaign()
+        warmed = service.admin("POST", "/cache/warm").json()
+        assert (warmed["completed"], warmed["failed"]) == (True, 0)
+        assert [each["name"] for each in warmed["strategies"]] == ["first pages", "campaign analytics"]
+        shown = service.admin("GET", "/cache").json()
+        assert {"lists", "analytics"} <= shown["statistics"]["categories"].keys()
+        assert [each["state"] for each in shown["warming"]] == ["completed", "completed"]
+
+    def test_nobody_else_does(self, service):
+        for method, path in (("GET", "/cache"), ("POST", "/cache/warm"), ("DELETE", "/cache?everything=true")):
+            assert service.admin(method, path, token=None).status_code == 401
+
+    def test_what_an_operator_gets_wrong_is_explained(self, service):
+        answer = service.admin("POST", "/cache/warm?strategy=no")
+        assert (answer.status_code, answer.json()["type"]) == (404, "urn:seawall:problem:unknown-strategy")
+        assert "first pages" in answer.json()["detail"]
+        answer = service.admin("DELETE", "/cache")
+        assert (answer.status_code, answer.json()["type"]) == (400, "urn:seawall:problem:nothing-named")

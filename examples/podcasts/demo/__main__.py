@@ -1,4 +1,4 @@
-"""`python -m podcasts.demo`: a podcast service, its providers, traffic, and a bad day for one of them."""
+"""`python -m podcasts.demo`: a podcast service, its providers, its cache, traffic, and a bad day for some of them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from rich.console import Console
 from rich.live import Live
 
 from podcasts.child import ChildError, child
+from podcasts.demo.readers import Readers
 from podcasts.demo.screen import Screen, summary
 from podcasts.demo.story import Story
 from podcasts.demo.traffic import Traffic
 from podcasts.demo.watch import Watch
 from podcasts.stubs.client import Stubs, start_stubs
+from seawall.testing import Valkey
 
 SHORTEST = 15.0
 LONGEST = 86_400.0
@@ -36,15 +38,20 @@ def run(seconds: float, console: Console) -> int:
     with contextlib.ExitStack() as stack:
         with console.status("Starting the providers and the service ..."):
             stubs = stack.enter_context(start_stubs())
+            valkey = stack.enter_context(Valkey())
             token = secrets.token_urlsafe(24)
             log = stack.enter_context(tempfile.NamedTemporaryFile(prefix="podcasts-", suffix=".log"))
             environment = service_environment(stubs, token, open_for=min(4.0, (seconds or STORY) / 8))
+            environment["REDIS_URL"] = valkey.url
             arguments = ["podcasts", "--port=0", "--until-stdin-closes"]
             _, line = stack.enter_context(child(arguments, environment=environment, errors=log.file))
         console.print(f"The service: {line['url']}/docs\nIts log: {log.name}", soft_wrap=True)
-        console.print(f"Its breakers: {line['url']}/admin/breakers with the token {token}\n", soft_wrap=True)
+        console.print(
+            f"Its breakers and its cache: {line['url']}/admin/breakers and /admin/cache with the token {token}\n",
+            soft_wrap=True,
+        )
         left = end - time.monotonic() - ENDING if seconds else None
-        return asyncio.run(watch(stubs, line["url"], token, left, console))
+        return asyncio.run(watch(stubs, valkey, line["url"], token, left, console))
 
 
 def service_environment(stubs: Stubs, token: str, *, open_for: float) -> dict[str, str]:
@@ -55,13 +62,13 @@ def service_environment(stubs: Stubs, token: str, *, open_for: float) -> dict[st
     return urls | keys | durations | {"SEAWALL_ADMIN_TOKEN": token}
 
 
-async def watch(stubs: Stubs, url: str, token: str, seconds: float | None, console: Console) -> int:
+async def watch(stubs: Stubs, valkey: Valkey, url: str, token: str, seconds: float | None, console: Console) -> int:
     """Tell the story on the screen, and go on until `seconds` are over or somebody presses Ctrl-C."""
     interrupted = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
-    async with Watch(url, token) as watching, Traffic(url) as traffic:
-        story = Story(stubs, watching, traffic, STORY if seconds is None else seconds)
+    async with Watch(url, token) as watching, Traffic(url) as traffic, Readers(url) as readers:
+        story = Story(stubs, watching, traffic, readers, valkey, STORY if seconds is None else seconds)
         with show(story, console):
             telling = asyncio.create_task(story.tell())
             stopping = asyncio.create_task(interrupted.wait())
@@ -81,7 +88,9 @@ async def watch(stubs: Stubs, url: str, token: str, seconds: float | None, conso
     if not story.complete:
         console.print("Stopped before the end of the story.")
         return 130
-    console.print("[bold green]The story happened as told:[/] OpenAI went down and came back, and no ad-read was lost.")
+    console.print(
+        "[bold green]The story happened as told:[/] OpenAI and Valkey went down and came back, and nothing was lost."
+    )
     return 0
 
 

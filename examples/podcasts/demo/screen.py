@@ -32,6 +32,7 @@ class Screen:
             now,
             providers_table(story.traffic, story.watch),
             traffic_line(story.traffic),
+            cache_line(story),
             Panel(told, title="what was seen", title_align="left", border_style="dim", height=10),
         )
 
@@ -76,6 +77,23 @@ def traffic_line(traffic: Traffic) -> Text:
     )
 
 
+def cache_line(story: Story) -> Text:
+    """What readers notice of the cache, and what the cache says."""
+    readers = story.readers
+    health, _, why = story.watch.cache.partition(": ")
+    total = story.watch.cache_figures.get("total", {})
+    ratio = total.get("hit_ratio")
+    return Text.assemble(
+        (f" {readers.read} reads ", "bold"),
+        f"  p50 {readers.latest() * 1000:.0f} ms",
+        f"  from the cache {ratio:.1%}" if ratio is not None else "",
+        ("  failed 0" if not readers.failed else f"  failed {readers.failed}", "red" if readers.failed else "green"),
+        "  cache ",
+        (health, "green" if health == "healthy" else "yellow"),
+        (f"  {why}", "dim"),
+    )
+
+
 def summary(story: Story) -> Group:
     """What happened, in figures."""
     traffic, watch = story.traffic, story.watch
@@ -95,4 +113,10 @@ def summary(story: Story) -> Group:
     latencies = ", ".join(
         f"{name} {traffic.percentile(share, recent=False) * 1000:.0f} ms" for name, share in shares.items()
     )
-    return Group(table, changes, Text(f"{traffic.sent} requests, {traffic.failed} failed; {latencies}"))
+    readers = story.readers
+    return Group(
+        table,
+        changes,
+        Text(f"{traffic.sent} ad-reads asked for, {traffic.failed} failed; {latencies}"),
+        Text(f"{readers.read} lists read, {readers.failed} failed"),
+    )

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from podcasts.demo.readers import Readers
 from podcasts.demo.traffic import Traffic
 from podcasts.demo.watch import Watch
 from podcasts.stubs.client import Stubs
+from seawall.testing import Valkey
 
 ENOUGH = 20
 """So many answers show that somebody writes."""
@@ -26,6 +28,8 @@ class Story:
     stubs: Stubs
     watch: Watch
     traffic: Traffic
+    readers: Readers
+    valkey: Valkey
     seconds: float
     now: str = "Starting"
     told: list[tuple[float, str]] = field(default_factory=list)
@@ -40,6 +44,7 @@ class Story:
                 await self._healthy()
                 await self._openai_down()
                 await self._openai_back()
+                await self._valkey_stops()
                 if self.traffic.failed:
                     message = f"{self.traffic.failed} requests failed"
                     raise StoryError(message)
@@ -79,6 +84,33 @@ class Story:
         self.now = "OpenAI writes again"
         await self._until(lambda: self.traffic.by_provider["openai"] >= before + ENOUGH)
         self._say("OpenAI writes the ad-reads again")
+
+    async def _valkey_stops(self) -> None:
+        self.now = "Valkey, the cache's server, is stopped in mid-breath: SIGSTOP"
+        failed = self.readers.failed
+        self.readers.begin_watch()
+        await asyncio.to_thread(self.valkey.pause)
+        try:
+            self._say("Valkey stops answering: connections stay open, nothing comes back")
+            await self._until(lambda: "degraded" in self.watch.cache)
+            self._say("the cache has noticed: memory serves")
+            self.now = "a podcast is registered while Valkey hangs, and is in the next list"
+            if not await self.readers.register("Tales of the Outage"):
+                message = "a podcast that was registered during the outage was not in the next list"
+                raise StoryError(message)
+            self._say("a new podcast is in the very next list")
+            before = self.readers.read
+            await self._until(lambda: self.readers.read >= before + 2 * ENOUGH)
+        finally:
+            await asyncio.to_thread(self.valkey.resume)
+        slowest = max(self.readers.watched, default=0.0)
+        if self.readers.failed > failed:
+            message = f"{self.readers.failed - failed} reads failed while Valkey hung"
+            raise StoryError(message)
+        self._say(f"{len(self.readers.watched)} reads meanwhile, none failed, the slowest took {slowest * 1000:.0f} ms")
+        self.now = "Valkey goes on: what it has missed is told to it"
+        await self._until(lambda: "healthy: " in self.watch.cache)
+        self._say("Valkey answers again, and has been told what it missed")
         self.now = "all is well again"
 
     async def go_on(self) -> None:

@@ -1,4 +1,4 @@
-"""Watches the service's breakers and retries through its admin API."""
+"""Watches the service's breakers, retries and cache through its admin API."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ class Watch:
         self.breakers: dict[str, dict[str, Any]] = {}
         self.retried: dict[str, int] = {}
         self.changes: list[tuple[float, str, str, str]] = []
+        self.cache = ""
+        """The health of the cache, and why: `degraded: redis is away; memory serves`."""
+        self.cache_figures: dict[str, Any] = {}
 
     async def __aenter__(self) -> Self:
         await self._poll()
@@ -49,6 +52,10 @@ class Watch:
                 continue  # the screen shows what was seen last; traffic shows that nobody answers
 
     async def _poll(self) -> None:
+        parts = (await self._client.get("/health/ready")).json()["checks"]
+        cache = parts.get("cache", {})
+        self.cache = f"{cache.get('status')}: {cache.get('message')}"
+        self.cache_figures = (await self._client.get("/admin/cache")).json()["statistics"]
         answer = await self._client.get("/admin/pipelines")
         answer.raise_for_status()
         for pipeline in answer.json()["pipelines"]:
