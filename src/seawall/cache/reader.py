@@ -10,7 +10,7 @@ from seawall.cache.flight import Flight, StillFlyingError
 from seawall.cache.memory import MemoryTier, Node
 from seawall.cache.shared import Shared
 from seawall.cache.tier import TierUnavailableError
-from seawall.cache.values import Seen, Values, opened
+from seawall.cache.values import Seen, Values, opened, owned
 from seawall.core import deadline
 
 
@@ -49,7 +49,7 @@ class Reader:
         now = self._monotonic()
         if seen is not None and now < seen.fresh_until:
             self._count_remote(order)
-            return opened(seen.value)
+            return owned(seen)
         # The tier may have gone while it was asked: then memory answers after all.
         if not self.shared.available and (node := self.fresh(order.key)) is not None:
             order.meter.stale_hits += 1
@@ -104,7 +104,7 @@ class Reader:
             if found is not None:
                 if now < found.fresh_until:
                     self._count_remote(order)
-                    return opened(found.value)
+                    return owned(found)
                 if now < found.fresh_until + order.freshness.stale_while_revalidate:
                     order.meter.stale_hits += 1
                     self._refresh_behind(order, found)

@@ -20,6 +20,8 @@ from seawall.core.options import number
 from seawall.redis import Redis, RedisError, RedisUnavailableError
 
 _logger = logging.getLogger("seawall.cache")
+REMEMBERED = 10_000
+"""Keys whose bytes are remembered."""
 SAME = 0.002
 """Seconds by which the server's clock may seem to differ from this machine's, for want of a better measure."""
 TOMBSTONE = 300.0
@@ -64,6 +66,7 @@ class RedisTier:
         self._channel = f"{namespace}:v{version}:news".encode()
         self._stream = self._channel + b":log"
         self._marker = self._channel + b":marker"
+        self._stored: dict[str, bytes] = {}
         self._last_id = b""
         self._marked: bytes | None = None
         self._generation = -1
@@ -119,7 +122,12 @@ class RedisTier:
         return health
 
     def _key(self, key: str) -> bytes:
-        return storage_key(self._namespace, self._version, key)
+        stored = self._stored.get(key)
+        if stored is None:
+            if len(self._stored) >= REMEMBERED:
+                self._stored.clear()
+            stored = self._stored[key] = storage_key(self._namespace, self._version, key)
+        return stored
 
     def _keys(self, key: str) -> tuple[bytes, bytes, bytes]:
         stored = self._key(key)

@@ -32,6 +32,8 @@ MOST_TAGS = 100_000
 RECENT = 10_000
 RECENT_FOR = 60.0
 """How many changes, and of how many seconds, are told again to a server that has lost what it had."""
+COMPARE_FOR = 0.1
+"""Seconds for which two clocks that were compared are taken to run alike."""
 RETRY_AFTER = 0.2
 """Seconds until a change that the tier refused is offered again."""
 
@@ -77,6 +79,8 @@ class Shared:
         self._invalidations: dict[str, int] = {}
         self.transitions = 0
         """How often the tier went or came: what was begun before and ends after may have missed a change."""
+        self._compared = -COMPARE_FOR
+        self._behind = 0.0
         self._trusted_before = 0
         self._gap = False
         self._recent: deque[tuple[float, Change]] = deque(maxlen=RECENT)
@@ -106,6 +110,13 @@ class Shared:
     def now(self) -> float:
         """Seconds since 1970 by the tier's clock."""
         return self.clock.now().timestamp() if self.tier is None else self.tier.clock()
+
+    def behind(self, now: float) -> float:
+        """What to add to the tier's clock for this process's monotonic one, which reads `now`."""
+        if not 0.0 <= now - self._compared < COMPARE_FOR:
+            self._compared = now
+            self._behind = now - self.now()
+        return self._behind
 
     @contextmanager
     def interest(self, key: str) -> Iterator[Interest]:

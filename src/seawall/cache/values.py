@@ -55,6 +55,15 @@ class Seen(NamedTuple):
     fresh_until: float
     tags: tuple[str, ...]
     validator: str | None
+    own: Any = None
+    """The value itself, decoded for whoever found it in the tier, and nobody else."""
+
+
+def owned(seen: Seen) -> Any:
+    """What was found in the tier, for whoever found it; raises the error it stands for."""
+    if type(seen.own) is Raised:
+        raise seen.own.error.with_traceback(None)
+    return seen.own
 
 
 class Kept(NamedTuple):
@@ -78,6 +87,7 @@ class Values:
         self.transforms = transforms
         for type_ in (Any, UUID, Decimal, datetime, date):  # so that these are read also where none was written
             codec.of(type_)
+        self._monotonic = memory.clock.monotonic
         self._by_id = {transform.id: transform for transform in transforms}
 
     def kept(self, key: str, value: Any, type_: Any, *, encode: bool) -> Kept:
@@ -122,7 +132,7 @@ class Values:
     ) -> Record:
         """The record of `kept`."""
         payload = kept.data or b""
-        name = key.encode()
+        name = key.encode("utf-8", "surrogatepass")
         for transform in self.transforms:
             payload = transform.wrap(payload, name)
         now = self.shared.now()
@@ -145,12 +155,12 @@ class Values:
         if record.version < floor or shared.is_void(record.tags, record.version):
             return None
         try:
-            value = self._decode(order, record)
+            value, own = self._decode(order, record)
         except DecodeError:
             order.meter.undecodable += 1
             return None
-        now = self.memory.clock.monotonic()
-        behind = now - shared.now()
+        now = self._monotonic()
+        behind = shared.behind(now)
         fresh_until = record.fresh_until + behind
         if record.keep_until + behind <= now:
             return None
@@ -167,24 +177,26 @@ class Values:
                 validator=record.validator,
                 size=len(record.payload),
             )
-        return Seen(value, record.version, fresh_until, record.tags, record.validator)
+        return Seen(value, record.version, fresh_until, record.tags, record.validator, own)
 
-    def _decode(self, order: Order, record: Record) -> Any:
+    def _decode(self, order: Order, record: Record) -> tuple[Any, Any]:
+        """What is kept of the value, and the value itself."""
         payload = record.payload
         if record.transforms or self.transforms:
             # What is not wrapped as agreed is not taken: else whoever can write there could leave the wrapping out.
             if record.transforms != bytes(self._by_id):
                 raise DecodeError("cache record", "wrapped in another way")
-            name = order.key.encode()
+            name = order.key.encode("utf-8", "surrogatepass")
             for transform in reversed(self.transforms):
                 payload = transform.unwrap(payload, name)
         if record.kind == ERROR:
-            return self._raised(order, payload)
+            raised = self._raised(order, payload)
+            return raised, raised
         typed = self.codec.known(record.fingerprint) if order.type is None else self.codec.of(order.type)
         if typed is None or typed.fingerprint != record.fingerprint:
             raise DecodeError("cache record", "another type")
         value = typed.decode(payload)
-        return value if immutable(value) else Packed(payload, typed)
+        return (value, value) if immutable(value) else (Packed(payload, typed), value)
 
     def _raised(self, order: Order, payload: bytes) -> Raised:
         """The error in `payload`, if it is one that the reader takes for an answer."""

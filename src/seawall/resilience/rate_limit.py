@@ -39,26 +39,30 @@ class TokenBucket:
     is a turn: a point in time of its own. A machine without a clock.
     """
 
-    __slots__ = ("_rounding", "_turns", "capacity", "full_at", "interval")
+    __slots__ = ("_turns", "burst", "capacity", "full_at", "interval", "rounding")
 
     def __init__(self, calls: int, per: float, burst: int) -> None:
+        self.burst = burst
         self.interval = per / calls
         self.capacity = self.interval * burst
-        self._rounding = min(_ROUNDING, self.interval / 100)
+        self.rounding = min(_ROUNDING, self.interval / 100)
         self.full_at = 0.0
         self._turns: list[float] = []  # given back while others wait for later ones
 
-    def take(self, now: float, patience: float) -> float:
-        """Take a token that is there within `patience` seconds: the wait for it, or minus the wait refused."""
+    def take(self, now: float, patience: float, cost: int = 1) -> float:
+        """Take `cost` tokens that are there within `patience` seconds: the wait for them, or minus the wait refused.
+
+        Several at once are for buckets whose turns nobody gives back.
+        """
         while self._turns and self._turns[0] < now:
             del self._turns[0]
         # No call from here on: woven functions in other threads take tokens without a lock.
         full_at = self.full_at
         if full_at < now:  # noqa: PLR1730
             full_at = now
-        full_at += self.interval
+        full_at += self.interval * cost
         wait = full_at - now - self.capacity
-        if wait <= self._rounding:
+        if wait <= self.rounding:
             self.full_at = full_at
             return 0.0
         if self._turns:
@@ -84,7 +88,7 @@ class TokenBucket:
         full_at = max(self.full_at, now)
         found = max(0, int((now + self.capacity - full_at) / self.interval))
         # One more where `take`, which reckons token by token, would find it.
-        return found + (full_at + (found + 1) * self.interval - now - self.capacity <= self._rounding)
+        return found + (full_at + (found + 1) * self.interval - now - self.capacity <= self.rounding)
 
 
 class RateLimit(Policy):
