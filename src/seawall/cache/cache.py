@@ -127,24 +127,26 @@ class Cache:
         try:
             node = self._fast[key]
         except KeyError:
-            return await self.reader.get(
-                Order(key, _no_loader, self.categories[DEFAULT], self.meter(DEFAULT, key), type), default
-            )
-        node.hits += 1
-        return node.value
+            pass  # what follows is no part of the handling of this error
+        else:
+            node.hits += 1
+            return node.value
+        order = Order(key, _no_loader, self.categories[DEFAULT], self.meter(DEFAULT, key), type)
+        return await self.reader.get(order, default)
 
     def get_nowait(self, key: str, default: Any = None) -> Any:
         """The fresh value of `key` if memory has it, else `default`; asks nobody. From any thread."""
         try:
             node = self._fast[key]
         except KeyError:
-            node_or_none = self.reader.fresh(key)
-            if node_or_none is None:
-                return default
-            node_or_none.hits += 1
-            return opened(node_or_none.value)
-        node.hits += 1
-        return node.value
+            found = self.reader.fresh(key)
+        else:
+            node.hits += 1
+            return node.value
+        if found is None:
+            return default
+        found.hits += 1
+        return opened(found.value)
 
     async def get_or_set(
         self,
@@ -169,11 +171,13 @@ class Cache:
         try:
             node = self._fast[key]
         except KeyError:
-            options = self.options(category) if freshness is None else freshness
-            order = Order(key, loader, options, self.meter(category, key), type, ttl, tuple(tags))
-            return await self.reader.answer(order)
-        node.hits += 1
-        return node.value
+            pass
+        else:
+            node.hits += 1
+            return node.value
+        options = self.options(category) if freshness is None else freshness
+        order = Order(key, loader, options, self.meter(category, key), type, ttl, tuple(tags))
+        return await self.reader.answer(order)
 
     def answer_blocking(self, order: Order) -> Any:
         """What `get_or_set` gives for `order`, for a caller that can't await."""

@@ -125,6 +125,8 @@ class MemoryTier:
         self.epoch = 0
         self.trusted_from = 0
         self.evicted = 0
+        self.swept = 0
+        self._hand: Iterator[str] = iter(())
         self.refused = 0
         self.departed = FrequentItems()
         """The hits of keys that have left, where those of one that is here are its entry's."""
@@ -202,7 +204,19 @@ class MemoryTier:
                 self.evicted += 1
                 victim.meter.evicted += 1  # type: ignore[attr-defined]
                 self._unlink(victim)  # type: ignore[arg-type]
+            self._sweep()
             return not node.gone
+
+    def _sweep(self) -> None:
+        """Look at the next two entries, and remove what has no use any more: each put pays for the sweep."""
+        now = self.clock.monotonic()
+        for _ in range(2):
+            key = next(self._hand, None)
+            if key is None:
+                self._hand = iter(list(self.nodes))
+            elif (node := self.nodes.get(key)) is not None and node.keep_until <= now:
+                self.swept += 1
+                self._remove(node)
 
     def rest(self, key: str, until: float) -> None:
         """Answer what is under `key` as if it were fresh until then: its loader has just failed."""

@@ -15,7 +15,7 @@ from seawall.cache.keys import storage_key
 from seawall.cache.record import DELETED, Record
 from seawall.cache.scripts import ACQUIRE, FILL, INVALIDATE, RELEASE, RENEW, REPLAY, WRITE
 from seawall.cache.tier import Change, Granted, Held, Lease, Listener, TierUnavailableError
-from seawall.core import Health
+from seawall.core import Health, OptionError
 from seawall.core.options import number
 from seawall.redis import Redis, RedisError, RedisUnavailableError
 
@@ -59,6 +59,9 @@ class RedisTier:
         number("RedisTier", "backlog", backlog, at_least=0, integer=True)
         self.name = name
         self.redis = Redis(redis, name=name, timeout=timeout) if isinstance(redis, str) else redis
+        if backlog and self.redis.sharded:
+            # A script that changes a key could not write to the stream, which is on another node.
+            raise OptionError("RedisTier", "backlog", backlog, "0 with a cluster")
         self._owned = isinstance(redis, str)
         self._namespace = namespace
         self._version = version
@@ -131,7 +134,11 @@ class RedisTier:
 
     def _keys(self, key: str) -> tuple[bytes, bytes, bytes]:
         stored = self._key(key)
-        return stored, stored + b":lease", self._stream
+        return stored, stored + b":lease", self._log_beside(stored)
+
+    def _log_beside(self, stored: bytes) -> bytes:
+        """The stream; where there is none, a key that is on the same node of a cluster."""
+        return stored if self._backlog == b"0" else self._stream
 
     def _tag(self, tag: str) -> bytes:
         return storage_key(f"{self._namespace}~tag", self._version, tag)
@@ -192,8 +199,9 @@ class RedisTier:
         return await self._invalidate(tag, 0)
 
     async def _invalidate(self, tag: str, version: int) -> int:
+        stored = self._tag(tag)
         made: int = await self._run(
-            INVALIDATE, (self._tag(tag), self._stream), self._channel, self._backlog, _name(tag), version,
+            INVALIDATE, (stored, self._log_beside(stored)), self._channel, self._backlog, _name(tag), version,
             int(TAG * 1000),
         )  # fmt: skip
         return made

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 from seawall.core import SYSTEM_CLOCK, Clock, Events, Health, Status
 from seawall.core.options import number
@@ -63,6 +63,9 @@ class Redis:
     Raises `OptionError` for a URL that is none.
     """
 
+    sharded: ClassVar[bool] = False
+    """Whether the keys are spread over several servers, so that one command or script reaches those of one slot only."""
+
     def __init__(
         self,
         url: str = "redis://127.0.0.1:6379/0",
@@ -90,7 +93,7 @@ class Redis:
         self._watchers = Watchers()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._link: Link | None = None
-        self._wire: Wire | Early | None = None
+        self._wire: Wire | Early[bytes] | None = None
         self._locate: Callable[[], Awaitable[Address]] | None = None
         self._sent = self._batches = 0
         self._told = False
@@ -115,6 +118,13 @@ class Redis:
         greeting = Address.of("Redis.sentinel", sentinel_url)
         redis._locate = Sentinels(sentinels, service, greeting, redis._address, redis._timing.connect_timeout)
         return redis
+
+    @staticmethod
+    def cluster(url: str, **options: Any) -> Redis:
+        """The cluster of the node at `url`: a connection to each primary. `options` are those of `Redis`."""
+        from seawall.redis.cluster import RedisCluster  # noqa: PLC0415 - it is made of this class
+
+        return RedisCluster(url, **options)
 
     # --- commands
 
@@ -221,7 +231,7 @@ class Redis:
         link = self._link
         wire = None if link is None else link.wire
         return RedisStatistics(
-            connected=wire is not None,
+            connected=self.connected,
             generation=self.generation,
             sent=self._sent + (0 if wire is None else wire.sent),
             batches=self._batches + (0 if wire is None else wire.batches),
@@ -330,7 +340,7 @@ class Redis:
     def _send(self, args: tuple[Value, ...], waiter: Waiter) -> None:
         self._ready().send(pack(args), waiter)
 
-    def _ready(self) -> Wire | Early:
+    def _ready(self) -> Wire | Early[bytes]:
         wire = self._wire
         if wire is None or _running() is not self._loop:
             self._refuse()

@@ -21,7 +21,7 @@ FRESHNESS = Freshness(ttl=100.0, jitter=0.0)
 
 
 def put(memory: MemoryTier, key: str, value: Any = 1, version: int = 1, **options: Any) -> bool:
-    given = {"stored": 0.0, "fresh_until": 100.0, "freshness": FRESHNESS, "meter": Meter("default", "k"), **options}
+    given = {"stored": 0.0, "fresh_until": 1e12, "freshness": FRESHNESS, "meter": Meter("default", "k"), **options}
     return memory.put(key, value, version=version, **given)
 
 
@@ -74,6 +74,18 @@ class TestBounds:
         memory = MemoryTier(max_entries=0)
         assert not put(memory, "k")
         assert len(memory.nodes) == 0
+
+    def test_what_has_expired_goes_while_others_come(self, clock):
+        memory = MemoryTier(clock=clock)
+        for number in range(1_000):
+            put(memory, f"old:{number}", fresh_until=10.0)
+        put(memory, "kept", fresh_until=10.0, freshness=Freshness(fail_safe=100.0))
+        clock.advance(20.0)
+        for number in range(1_100):
+            put(memory, f"new:{number}", fresh_until=100.0)
+        assert not any(key.startswith("old") for key in memory.nodes)
+        assert "kept" in memory.nodes
+        assert memory.swept == 1_000
 
     @pytest.mark.parametrize("options", [{"max_entries": -1}, {"max_entries": 1.5}, {"max_bytes": 0}])
     def test_impossible_ones_are_refused(self, options):
