@@ -9,6 +9,9 @@ from typing import Any
 
 from seawall.redis import Redis
 
+PATIENT: dict[str, Any] = {"timeout": 2.0, "connect_timeout": 3.0}
+"""For tests of something else than time, on a machine that has other things to do."""
+
 
 class Ups:
     """Counts a client's connections and losses, and waits for them."""

@@ -13,7 +13,7 @@ from seawall.core import Status
 from seawall.redis import Redis, RedisCommandError, RedisError, RedisUnavailableError, Script
 from seawall.testing.valkey import Valkey
 from seawall.testing.valkey import _free_port as free_port
-from tests.integration.redis_waiting import Ups, run
+from tests.integration.redis_waiting import PATIENT, Ups, run
 
 INCREMENT = Script("return redis.call('INCRBY', KEYS[1], ARGV[1])")
 RANGES = [(0, 5460), (5461, 10922), (10923, 16383)]
@@ -31,7 +31,7 @@ async def form(primaries: list[Valkey], buses: list[int], replica: Valkey | None
         for number, node in enumerate(nodes):
             group.create_task(join(node, buses, nodes, RANGES[number] if number < 3 else None))
     if replica is not None:
-        async with Redis(primaries[0].url) as first, Redis(replica.url) as last:
+        async with Redis(primaries[0].url, **PATIENT) as first, Redis(replica.url, **PATIENT) as last:
             identity = await first.execute("CLUSTER", "MYID")
 
             async def replicates() -> bool:
@@ -97,14 +97,14 @@ def key_of(node: int) -> bytes:
 
 def test_every_command_finds_its_node(nodes):
     async def main() -> None:
-        async with Redis.cluster(nodes[1].url) as redis:
+        async with Redis.cluster(nodes[1].url, **PATIENT) as redis:
             assert redis.connected
             assert (await redis.check()).status is Status.HEALTHY
             keys = [b"spread:%d" % number for number in range(300)]
             await asyncio.gather(*(redis.execute("SET", each, each) for each in keys))
             assert await asyncio.gather(*map(redis.get, keys)) == keys
             for node in nodes:
-                async with Redis(node.url) as one:
+                async with Redis(node.url, **PATIENT) as one:
                     assert await one.execute("DBSIZE") > 50
             counts = await asyncio.gather(*(redis.run(INCREMENT, [b"n:" + each], [2]) for each in keys))
             assert counts == [2] * 300
@@ -126,7 +126,7 @@ def test_every_command_finds_its_node(nodes):
 
 def test_a_message_from_any_node_is_heard(nodes):
     async def main() -> None:
-        async with Redis.cluster(nodes[0].url) as redis:
+        async with Redis.cluster(nodes[0].url, **PATIENT) as redis:
             arrived = asyncio.Event()
             heard: list[bytes] = []
 
@@ -151,10 +151,10 @@ def test_a_slot_that_moves_is_followed(nodes):
         key = key_of(0)
         slot = key_slot(key)
         async with (
-            Redis.cluster(nodes[0].url) as redis,
-            Redis(nodes[0].url) as source,
-            Redis(nodes[1].url) as target,
-            Redis(nodes[2].url) as third,
+            Redis.cluster(nodes[0].url, **PATIENT) as redis,
+            Redis(nodes[0].url, **PATIENT) as source,
+            Redis(nodes[1].url, **PATIENT) as target,
+            Redis(nodes[2].url, **PATIENT) as third,
         ):
             ups = Ups(redis)
             await redis.execute("SET", key, "value")
@@ -185,12 +185,12 @@ def test_without_a_primary_its_keys_fail_at_once_until_the_replica_takes_over(ma
     nodes = cluster_of(make_valkey, replica=True)
 
     async def main() -> None:
-        redis = Redis.cluster(nodes[1].url)
+        redis = Redis.cluster(nodes[1].url, **PATIENT)
         ups = Ups(redis)
         dead, alive = key_of(0), key_of(1)
         heard: list[bytes] = []
         redis.subscribe("news", heard.append)
-        async with redis, Redis(nodes[3].url, name="replica") as replica:
+        async with redis, Redis(nodes[3].url, name="replica", **PATIENT) as replica:
             await asyncio.gather(redis.execute("SET", dead, "value"), redis.execute("SET", alive, "value"))
 
             async def copied() -> bool:
@@ -230,11 +230,11 @@ def test_no_cluster_is_like_no_server(valkey):
     """One that isn't a cluster says so; one that is away, nothing."""
 
     async def main() -> None:
-        async with Redis.cluster(valkey.url) as redis:
+        async with Redis.cluster(valkey.url, **PATIENT) as redis:
             assert not redis.connected
             assert "cluster support disabled" in (await redis.check()).message
         valkey.kill()
-        async with Redis.cluster(valkey.url) as redis:
+        async with Redis.cluster(valkey.url, **PATIENT) as redis:
             with pytest.raises(RedisUnavailableError, match="no node of the cluster"):
                 redis.get(b"key")
             with pytest.raises(RedisUnavailableError):

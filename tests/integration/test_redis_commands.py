@@ -18,7 +18,7 @@ from seawall.redis import (
     Script,
 )
 from seawall.testing import EventRecorder
-from tests.integration.redis_waiting import run
+from tests.integration.redis_waiting import PATIENT, run
 
 INCREMENT = Script("return redis.call('INCRBY', KEYS[1], ARGV[1])")
 
@@ -30,7 +30,7 @@ def key() -> bytes:
 
 def test_values_come_back_as_they_went(redis_url, key):
     async def main() -> None:
-        async with Redis(redis_url) as redis:
+        async with Redis(redis_url, **PATIENT) as redis:
             assert redis.connected
             assert isinstance(redis, Part)
             binary = bytes(range(256)) + b"\r\n$-1\r\n"
@@ -61,7 +61,7 @@ def test_five_megabytes_fit(redis_url, key):
 
 def test_commands_of_one_step_travel_in_one_write(redis_url, key):
     async def main() -> None:
-        async with Redis(redis_url) as redis:
+        async with Redis(redis_url, **PATIENT) as redis:
             before = redis.statistics()
             keys = [key + b"%d" % number for number in range(20)]
             answers = await asyncio.gather(*(redis.execute("SET", each, each, "EX", 60) for each in keys))
@@ -78,7 +78,7 @@ def test_commands_of_one_step_travel_in_one_write(redis_url, key):
 
 def test_gets_and_other_commands_keep_their_order(redis_url, key):
     async def main() -> None:
-        async with Redis(redis_url) as redis:
+        async with Redis(redis_url, **PATIENT) as redis:
             futures: list[asyncio.Future[Any]] = []
             for number in range(50):
                 futures += [
@@ -95,7 +95,7 @@ def test_gets_and_other_commands_keep_their_order(redis_url, key):
 
 def test_ten_thousand_gets_at_once(redis_url, key):
     async def main() -> None:
-        async with Redis(redis_url) as redis:
+        async with Redis(redis_url, **PATIENT) as redis:
             await redis.execute("SET", key, b"value", "EX", 60)
 
             async def get(number: int) -> bytes | None:
@@ -111,7 +111,7 @@ def test_ten_thousand_gets_at_once(redis_url, key):
 
 def test_answers_and_messages_arrive_in_the_servers_order(redis_url, key):
     async def main() -> None:
-        async with Redis(redis_url) as redis:
+        async with Redis(redis_url, **PATIENT) as redis:
             order: list[Any] = []
 
             def added(number: int, _reply: object) -> None:
@@ -135,7 +135,7 @@ def test_a_message_of_another_client_is_heard_before_later_answers(redis_url, ke
     """What a cache needs: a value read after a change was announced is newer than the announcement."""
 
     async def main() -> None:
-        async with Redis(redis_url) as reader, Redis(redis_url, name="writer") as writer:
+        async with Redis(redis_url, **PATIENT) as reader, Redis(redis_url, name="writer", **PATIENT) as writer:
             announced, stale = 0, 0
 
             def heard(message: bytes) -> None:
@@ -163,7 +163,7 @@ def test_a_message_of_another_client_is_heard_before_later_answers(redis_url, ke
 
 def test_a_cancelled_caller_leaves_and_nobody_gets_its_answer(redis_url, key):
     async def main() -> None:
-        async with Redis(redis_url) as redis:
+        async with Redis(redis_url, **PATIENT) as redis:
             await redis.execute("SET", key, b"mine", "EX", 60)
             for number in range(100):
                 task = asyncio.ensure_future(redis.get(key + b"none"))
@@ -182,7 +182,7 @@ def test_a_cancelled_caller_leaves_and_nobody_gets_its_answer(redis_url, key):
 
 def test_errors_of_the_server_have_its_code_and_no_arguments(redis_url, key):
     async def main() -> None:
-        async with Redis(redis_url) as redis:
+        async with Redis(redis_url, **PATIENT) as redis:
             await redis.execute("SET", key, b"text", "EX", 60)
             with pytest.raises(RedisCommandError, match="WRONGTYPE") as wrong:
                 await redis.execute("LPUSH", key, 1)
@@ -202,7 +202,7 @@ def test_errors_of_the_server_have_its_code_and_no_arguments(redis_url, key):
 
 def test_a_forgotten_script_is_sent_again(redis_url, key):
     async def main() -> None:
-        async with Redis(redis_url) as redis:
+        async with Redis(redis_url, **PATIENT) as redis:
             assert await redis.run(INCREMENT, [key], [2]) == 2
             flushed = redis.execute("SCRIPT", "FLUSH")
             # Under way while the server forgets.
@@ -219,7 +219,7 @@ def test_a_forgotten_script_is_sent_again(redis_url, key):
 
 def test_scripts_are_loaded_with_each_connect(valkey):
     async def main() -> None:
-        redis = Redis(valkey.url)
+        redis = Redis(valkey.url, **PATIENT)
         redis.register(INCREMENT)
         async with redis:
             assert await redis.execute("SCRIPT", "EXISTS", INCREMENT.sha1) == [1]
@@ -229,7 +229,7 @@ def test_scripts_are_loaded_with_each_connect(valkey):
 
 def test_the_servers_clock_is_known(redis_url):
     async def main() -> None:
-        redis = Redis(redis_url, heartbeat=0.02)
+        redis = Redis(redis_url, heartbeat=0.02, **PATIENT)
         assert redis.server_time() is None
         async with redis:
             assert redis.server_time() == pytest.approx(time.time(), abs=0.05)
@@ -243,7 +243,7 @@ def test_events_and_health_tell_of_the_connection(redis_url):
     async def main() -> None:
         events = Events()
         recorder = EventRecorder(events)
-        async with Redis(redis_url, events=events) as redis:
+        async with Redis(redis_url, events=events, **PATIENT) as redis:
             health = await redis.check()
             assert (health.status, health.message[:8]) == (Status.HEALTHY, "Redis at")
         assert [type(event) for event in recorder.events] == [RedisConnected, RedisLost]
@@ -256,7 +256,7 @@ def test_events_and_health_tell_of_the_connection(redis_url):
 
 def test_it_can_be_entered_again_but_not_twice(redis_url, key):
     async def main() -> None:
-        redis = Redis(redis_url)
+        redis = Redis(redis_url, **PATIENT)
         with pytest.raises(RuntimeError, match="async with"):
             redis.get(key)
         for _ in range(2):
@@ -276,7 +276,7 @@ def test_another_event_loop_is_refused(redis_url, key):
                 call()
 
     async def main() -> None:
-        async with Redis(redis_url) as redis:
+        async with Redis(redis_url, **PATIENT) as redis:
             await asyncio.to_thread(asyncio.run, elsewhere(redis))
             assert await redis.get(key) is None
 
@@ -285,7 +285,7 @@ def test_another_event_loop_is_refused(redis_url, key):
 
 def test_closing_fails_what_is_under_way(redis_url, key):
     async def main() -> None:
-        async with Redis(redis_url) as redis:
+        async with Redis(redis_url, **PATIENT) as redis:
             pending = [redis.get(key), redis.execute("PING")]
             heard: list[Any] = []
             redis.get_then(key, heard.append)
@@ -299,7 +299,7 @@ def test_closing_fails_what_is_under_way(redis_url, key):
 
 def test_a_listener_that_raises_harms_nobody(redis_url, key, caplog):
     async def main() -> None:
-        async with Redis(redis_url) as redis:
+        async with Redis(redis_url, **PATIENT) as redis:
             heard: list[bytes] = []
             leave = [
                 redis.subscribe(key.decode(), lambda message: 1 / 0),

@@ -18,14 +18,14 @@ from seawall.redis import (
 )
 from seawall.testing import EventRecorder, FaultProxy, Hang, Latency
 from seawall.testing.valkey import Valkey
-from tests.integration.redis_waiting import Ups, run
+from tests.integration.redis_waiting import PATIENT, Ups, run
 
 
 def test_a_killed_server_fails_calls_at_once_and_comes_back(valkey):
     async def main() -> None:
         events = Events()
         recorder = EventRecorder(events)
-        redis = Redis(valkey.url, events=events)
+        redis = Redis(valkey.url, events=events, **PATIENT)
         ups = Ups(redis)
         heard: list[bytes] = []
         script = Script("return redis.call('INCR', KEYS[1])")
@@ -159,13 +159,13 @@ def test_an_answer_that_arrives_piece_by_piece_is_no_silence(valkey):
         async with Redis(url, timeout=1.0) as writer:
             await writer.execute("SET", "big", b"x" * 3_000_000)
         async with FaultProxy("127.0.0.1", valkey.port) as proxy:
-            redis = Redis(f"redis://127.0.0.1:{proxy.port}/0", timeout=0.08)
+            redis = Redis(f"redis://127.0.0.1:{proxy.port}/0", timeout=0.2)
             async with redis:
-                # 46 pieces of 64 KB, each 4 ms late: three timeouts long.
-                proxy.fault = Latency(0.004)
+                # 46 pieces of 64 KB, each 8 ms late: nearly two timeouts long.
+                proxy.fault = Latency(0.008)
                 began = time.perf_counter()
                 assert len(await redis.get(b"big") or b"") == 3_000_000
-                assert time.perf_counter() - began > 0.08
+                assert time.perf_counter() - began > 0.2
                 assert redis.generation == 0
 
     run(main())
@@ -173,7 +173,7 @@ def test_an_answer_that_arrives_piece_by_piece_is_no_silence(valkey):
 
 def test_a_loss_is_told_before_those_who_wait_hear_of_it(valkey):
     async def main() -> None:
-        redis = Redis(valkey.url)
+        redis = Redis(valkey.url, **PATIENT)
         order: list[Any] = []
         redis.watch(lambda: order.append("up"), lambda error: order.append(type(error)))
         async with redis:
@@ -204,7 +204,7 @@ def test_a_loss_is_told_before_those_who_wait_hear_of_it(valkey):
 def test_resets_and_refusals_are_survived(valkey):
     async def main() -> None:
         async with FaultProxy("127.0.0.1", valkey.port) as proxy:
-            redis = Redis(f"redis://127.0.0.1:{proxy.port}/0")
+            redis = Redis(f"redis://127.0.0.1:{proxy.port}/0", **PATIENT)
             ups = Ups(redis)
             async with redis:
                 for number in range(1, 6):
@@ -264,7 +264,7 @@ def test_it_starts_without_a_server_and_connects_later(valkey):
 
 def test_commands_issued_while_it_starts_wait_for_the_first_connection(valkey):
     async def main() -> None:
-        redis = Redis(valkey.url)
+        redis = Redis(valkey.url, **PATIENT)
         starting = asyncio.create_task(redis.__aenter__())
         await asyncio.sleep(0)
         assert not redis.connected
@@ -316,11 +316,11 @@ def test_a_wrong_password_is_told_and_never_shown(make_valkey):
     valkey: Valkey = make_valkey(config={"requirepass": "sesame"})
 
     async def main() -> None:
-        async with Redis(valkey.url) as redis:
+        async with Redis(valkey.url, **PATIENT) as redis:
             assert redis.connected
             assert "sesame" not in repr(redis) + repr(redis._address) + (await redis.check()).message
         for url in (valkey.url.replace("sesame", "open-sesame"), valkey.url.replace(":sesame@", "")):
-            async with Redis(url) as redis:
+            async with Redis(url, **PATIENT) as redis:
                 health = await redis.check()
                 assert health.status is Status.DEGRADED
                 assert "password" in health.message or "Authentication" in health.message
@@ -336,7 +336,7 @@ def test_a_user_without_the_channel_never_counts_as_connected(make_valkey):
     valkey: Valkey = make_valkey(config={"user": ["guest on nopass ~* +@all resetchannels"]})
 
     async def main() -> None:
-        redis = Redis(valkey.url.replace("redis://", "redis://guest:any@"))
+        redis = Redis(valkey.url.replace("redis://", "redis://guest:any@"), **PATIENT)
         redis.subscribe("channel", lambda _: None)
         async with redis:
             assert not redis.connected
@@ -347,7 +347,7 @@ def test_a_user_without_the_channel_never_counts_as_connected(make_valkey):
 
 def test_losses_that_nobody_awaits_are_no_noise(valkey, caplog):
     async def main() -> None:
-        redis = Redis(valkey.url)
+        redis = Redis(valkey.url, **PATIENT)
         ups = Ups(redis)
         async with redis:
             redis.execute("BLPOP", "nothing", 0)

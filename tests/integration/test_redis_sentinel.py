@@ -8,7 +8,7 @@ import pytest
 from seawall.core import OptionError
 from seawall.redis import Redis, RedisCommandError, RedisError
 from seawall.testing.valkey import Valkey
-from tests.integration.redis_waiting import Ups, run
+from tests.integration.redis_waiting import PATIENT, Ups, run
 
 
 def sentinel_of(make_valkey: Callable[..., Valkey], primary: Valkey) -> Valkey:
@@ -32,9 +32,9 @@ def test_the_client_follows_a_failover(make_valkey):
 
     async def main() -> None:
         # The second sentinel does not exist.
-        redis = Redis.sentinel([f"127.0.0.1:{sentinel.port}", f"127.0.0.1:{dead.port}"], "main")
+        redis = Redis.sentinel([f"127.0.0.1:{sentinel.port}", f"127.0.0.1:{dead.port}"], "main", **PATIENT)
         ups = Ups(redis)
-        async with redis, Redis(sentinel.url, name="sentinel") as asked:
+        async with redis, Redis(sentinel.url, name="sentinel", **PATIENT) as asked:
             assert redis.address == primary.url[8:-2]
             await redis.execute("SET", "key", "value")
             async with asyncio.timeout(5):
@@ -65,12 +65,12 @@ def test_a_primary_that_became_a_replica_is_left(make_valkey):
     sentinel = sentinel_of(make_valkey, primary)
 
     async def main() -> None:
-        redis = Redis.sentinel([f"127.0.0.1:{sentinel.port}"], "main")
+        redis = Redis.sentinel([f"127.0.0.1:{sentinel.port}"], "main", **PATIENT)
         ups = Ups(redis)
         async with redis:
             # Behind the sentinels' back, and without a word to its clients.
             await redis.execute("CONFIG", "SET", "min-replicas-to-write", 0)
-            async with Redis(primary.url, name="operator") as operator:
+            async with Redis(primary.url, name="operator", **PATIENT) as operator:
                 await operator.execute("REPLICAOF", "127.0.0.1", other.port)
             with pytest.raises((RedisCommandError, RedisError)):
                 await redis.execute("SET", "key", "value")
@@ -84,7 +84,7 @@ def test_no_sentinel_is_like_no_server():
     dead = Valkey()
 
     async def main() -> None:
-        async with Redis.sentinel([f"127.0.0.1:{dead.port}"], "main") as redis:
+        async with Redis.sentinel([f"127.0.0.1:{dead.port}"], "main", **PATIENT) as redis:
             assert not redis.connected
             assert "No master found" in (await redis.check()).message
 

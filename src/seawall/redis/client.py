@@ -64,7 +64,7 @@ class Redis:
     """
 
     sharded: ClassVar[bool] = False
-    """Whether the keys are spread over several servers, so that one command or script reaches those of one slot only."""
+    """Whether keys are spread over several servers, so that one script can't touch any two of them."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Redis:
         self._watchers = Watchers()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._link: Link | None = None
-        self._wire: Wire | Early[bytes] | None = None
+        self._wire: Wire | Early | None = None
         self._locate: Callable[[], Awaitable[Address]] | None = None
         self._sent = self._batches = 0
         self._told = False
@@ -340,7 +340,7 @@ class Redis:
     def _send(self, args: tuple[Value, ...], waiter: Waiter) -> None:
         self._ready().send(pack(args), waiter)
 
-    def _ready(self) -> Wire | Early[bytes]:
+    def _ready(self) -> Wire | Early:
         wire = self._wire
         if wire is None or _running() is not self._loop:
             self._refuse()

@@ -39,6 +39,8 @@ class RedisCluster(Redis):
     first connection don't wait for it.
     """
 
+    sharded = True
+
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(url, **options)
         self._follower: asyncio.Task[None] | None = None
