@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 SECONDS ?= 0
+SUITE ?= resilience cache
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test torture check format bench docs lock clean
@@ -34,8 +35,8 @@ format: $(VENV)/.dev ## format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)-bench/.bench ## measure Seawall and its peers in one run (ARGS="--quick")
-	@PYTHONPATH=src $(VENV)-bench/bin/python -m bench.resilience $(ARGS)
+bench: $(VENV)-bench/.bench ## measure Seawall and its peers in one run (ARGS="--quick" SUITE=cache)
+	@for suite in $(SUITE); do PYTHONPATH=src $(VENV)-bench/bin/python -m bench.$$suite $(ARGS) || exit; done
 	@$(VENV)-bench/bin/python -m bench.readme
 
 lock: ## choose the versions anew

@@ -16,9 +16,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from statistics import median, quantiles
+from typing import Any
 
 from bench.plan import Plan
-from bench.shape import Call, SyncCall
+from bench.shape import Call
 
 Lap = Callable[[int], Awaitable[None]]
 """Makes so many calls."""
@@ -66,22 +67,22 @@ class Timing:
         return [mine / other for mine, other in zip(self.cpu, reference.cpu, strict=True)]
 
 
-def awaiting(call: Call) -> Lap:
-    """Return a lap that awaits `call(1)`."""
+def awaiting(call: Callable[[Any], Awaitable[Any]], asked: Any = 1) -> Lap:
+    """Return a lap that awaits `call(asked)`."""
 
     async def lap(calls: int) -> None:
         for _ in repeat(None, calls):
-            await call(1)
+            await call(asked)
 
     return lap
 
 
-def calling(call: SyncCall) -> Lap:
-    """Return a lap that calls `call(1)`."""
+def calling(call: Callable[[Any], Any], asked: Any = 1) -> Lap:
+    """Return a lap that calls `call(asked)`."""
 
     async def lap(calls: int) -> None:
         for _ in repeat(None, calls):
-            call(1)
+            call(asked)
 
     return lap
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Figure = float | int | bool | str | None
-Format = Literal["ns", "ratio", "percent", "count", "per call", "bytes", "seconds", "yes", "text"]
+Format = Literal["ns", "ratio", "percent", "count", "per call", "bytes", "seconds", "ms", "us", "points", "yes", "text"]
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ class Table:
         return row.figures.get(key) if row else None
 
 
-def ordered(rows: list[Row], rank: str) -> tuple[Row, ...]:
-    """Sort by the figure `rank`, lowest first; rows without it come last, by name."""
+def ordered(rows: list[Row], rank: str, *, highest: bool = False) -> tuple[Row, ...]:
+    """Sort by the figure `rank`, lowest first or `highest`; rows without it come last, by name."""
 
     def place(row: Row) -> tuple[int, float, str]:
         figure = row.figures.get(rank)
         if isinstance(figure, int | float):
-            return (0, float(figure), row.name)
+            return (0, -float(figure) if highest else float(figure), row.name)
         return (1 if row.failed else 2, 0.0, row.name)
 
     return tuple(sorted(rows, key=place))

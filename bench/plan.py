@@ -9,6 +9,9 @@ class Plan:
 
     `lap` is the CPU time, in seconds, that one contender gets in one round. `growth_calls` and
     `growth_seconds` bound the memory check, whichever comes first.
+
+    For caches: `burst` is the seconds one contender asks Redis in one round, `load` how long a load takes, `long_load`
+    one that outlasts every lease, `outage` how long Redis is stopped; `requests` of a trace and `entries` in memory.
     """
 
     rounds: int = 31
@@ -17,8 +20,28 @@ class Plan:
     growth_seconds: float = 6.0
     thread_calls: int = 50_000
     callers: int = 1_000
+    burst: float = 0.25
+    processes: int = 4
+    load: float = 0.5
+    long_load: float = 7.0
+    outage: float = 6.0
+    requests: int = 500_000
+    entries: int = 1_000_000
 
     @classmethod
     def quick(cls) -> "Plan":
         """Return a plan of a few seconds a scenario: good for a look, not for a claim."""
-        return cls(rounds=9, lap=0.003, growth_calls=50_000, growth_seconds=0.3, thread_calls=10_000)
+        return cls(
+            rounds=9,
+            lap=0.003,
+            growth_calls=50_000,
+            growth_seconds=0.3,
+            thread_calls=10_000,
+            burst=0.05,
+            processes=2,
+            load=0.3,
+            long_load=3.5,
+            outage=2.0,
+            requests=100_000,
+            entries=100_000,
+        )

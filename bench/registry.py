@@ -1,44 +1,37 @@
-"""Finds the peer modules, and what each offers, lacks, or fails at."""
+"""Finds the peer modules of a suite, and what each offers, lacks, or fails at."""
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
 
-import bench.peers
 from bench.measure import describe
-
-BREAKER = "no circuit breaker"
-MISSING = {
-    "breaker": BREAKER,
-    "breaker_time_slow": "no breaker with a time window",
-    "breaker_sync": "no synchronous breaker",
-    "breaker_counted": "no public counter",
-    "retry": "no retry",
-    "timeout": "no timeout",
-    "bulkhead": "no bulkhead",
-    "rate_limit": "no rate limit",
-    "pipeline": "fewer than two of the policies",
-    "dead_dependency": "neither retry nor breaker",
-    "listener": "no listener for the breaker",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """A contender: its module, or the error that kept the module from loading."""
+    """A contender: its module, or the error that kept the module from loading.
+
+    `missing` says for each ability what a library lacks that does not offer it.
+    """
 
     name: str
     module: ModuleType | None
+    missing: Mapping[str, str]
     broken: str | None = None
 
     @property
     def reference(self) -> bool:
         """Whether this is a yardstick of the standard library and not a peer."""
         return bool(getattr(self.module, "REFERENCE", False))
+
+    @property
+    def path(self) -> str:
+        """The module's name, to be found by another process."""
+        return self.module.__name__ if self.module else ""
 
     @property
     def versions(self) -> dict[str, str]:
@@ -58,7 +51,7 @@ class Peer:
     def reason(self, ability: str) -> str:
         """Say why `ability` is missing."""
         without: dict[str, str] = getattr(self.module, "WITHOUT", {})
-        return without.get(ability, MISSING[ability])
+        return without.get(ability, self.missing[ability])
 
     def note(self, ability: str) -> str | None:
         """Say what the offer of `ability` leaves out, if anything."""
@@ -66,18 +59,23 @@ class Peer:
         return notes.get(ability)
 
 
-def load(only: Sequence[str] = ()) -> list[Peer]:
-    """Import the peer modules, those named in `only` or all; raise `LookupError` for a name that is none."""
-    known = sorted(module.name for module in pkgutil.iter_modules(bench.peers.__path__))
+def load(package: ModuleType, missing: Mapping[str, str], only: Sequence[str] = ()) -> list[Peer]:
+    """Import the peer modules of `package`, those in `only` or all; raise `LookupError` for a name that is none."""
+    known = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
     if unknown := sorted(set(only) - set(known)):
         message = f"no peer named {', '.join(unknown)}; there are {', '.join(known)}"
         raise LookupError(message)
-    return [_load(name) for name in known if not only or name in only]
+    return [_load(f"{package.__name__}.{name}", missing) for name in known if not only or name in only]
 
 
-def _load(name: str) -> Peer:
+def find(path: str) -> Any:
+    """The peer module at `path`."""
+    return importlib.import_module(path)
+
+
+def _load(path: str, missing: Mapping[str, str]) -> Peer:
     try:
-        module = importlib.import_module(f"bench.peers.{name}")
+        module = find(path)
     except Exception as error:  # noqa: BLE001  a peer that does not import is reported, not hidden
-        return Peer(name=name, module=None, broken=describe(error))
-    return Peer(name=module.NAME, module=module)
+        return Peer(name=path.rpartition(".")[2], module=None, missing=missing, broken=describe(error))
+    return Peer(name=module.NAME, module=module, missing=missing)

@@ -21,6 +21,9 @@ _FORMATS: dict[Format, str] = {
     "percent": "{:.0%}",
     "bytes": "{:,.1f} B",
     "seconds": "{:.2f} s",
+    "ms": "{:,.2f} ms",
+    "us": "{:,.1f} µs",
+    "points": "{:.1f}%",
     "text": "{}",
 }
 _NOTHING = 0.05
@@ -66,6 +69,10 @@ def footnotes(table: Table) -> Iterator[str]:
         yield f"{_DASH} {', '.join(names)}: {reason}"
 
 
+def _own(row: Row) -> bool:
+    return row.name.split()[0] == SEAWALL
+
+
 def _shown(table: Table) -> list[Row]:
     return [row for row in table.rows if not (row.reference and row.absent)]
 
@@ -74,7 +81,7 @@ def verdict_line(verdict: Verdict) -> str:
     """Write a target beside its figure."""
     mark = {True: "reached", False: "MISSED", None: "not measured"}[verdict.reached]
     figure = "" if verdict.figure is None else f": {verdict.figure:,.2f}"
-    return f"{mark} · {verdict.target.most:g} {verdict.target.text}{figure}"
+    return f"{mark} · {verdict.target.bound:g} {verdict.target.text}{figure}"
 
 
 def print_table(console: Console, table: Table, verdicts: Sequence[Verdict]) -> None:
@@ -84,7 +91,7 @@ def print_table(console: Console, table: Table, verdicts: Sequence[Verdict]) -> 
     for column in table.columns:
         grid.add_column(column.heading, justify="right")
     for row in _shown(table):
-        style = "bold cyan" if row.name == SEAWALL else "dim" if row.reference or row.absent else ""
+        style = "bold cyan" if _own(row) else "dim" if row.reference or row.absent else ""
         grid.add_row(row.name, *map(Text, cells(row, table.columns)), style=style)
     console.print(grid)
     for line in footnotes(table):
@@ -95,9 +102,9 @@ def print_table(console: Console, table: Table, verdicts: Sequence[Verdict]) -> 
     console.print()
 
 
-def markdown(tables: Mapping[str, Table], verdicts: Sequence[Verdict], about: Mapping[str, Any]) -> str:
+def markdown(title: str, tables: Mapping[str, Table], verdicts: Sequence[Verdict], about: Mapping[str, Any]) -> str:
     """Return the whole result as markdown."""
-    lines = ["# Resilience: Seawall beside its peers", ""]
+    lines = [f"# {title}", ""]
     lines += [f"- {name}: {value}" for name, value in about.items() if name != "versions"]
     lines += ["- versions: " + ", ".join(f"{name} {version}" for name, version in about["versions"].items()), ""]
     for table in tables.values():
@@ -105,7 +112,7 @@ def markdown(tables: Mapping[str, Table], verdicts: Sequence[Verdict], about: Ma
         lines.append("| | " + " | ".join(column.heading for column in table.columns) + " |")
         lines.append("|---|" + "---:|" * len(table.columns))
         for row in _shown(table):
-            name = f"**{row.name}**" if row.name == SEAWALL else f"*{row.name}*" if row.reference else row.name
+            name = f"**{row.name}**" if _own(row) else f"*{row.name}*" if row.reference else row.name
             lines.append(f"| {name} | " + " | ".join(cells(row, table.columns)) + " |")
         lines.append("")
         lines += [f"- {line}" for line in footnotes(table)]
@@ -124,6 +131,7 @@ def as_json(tables: Mapping[str, Table], verdicts: Sequence[Verdict], about: Map
                 "scenario": verdict.target.scenario,
                 "target": verdict.target.text,
                 "most": verdict.target.most,
+                "least": verdict.target.least,
                 "figure": verdict.figure,
                 "reached": verdict.reached,
             }

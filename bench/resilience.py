@@ -1,121 +1,63 @@
 """`python -m bench.resilience`: measures Seawall and every peer that is installed, interleaved in one run."""
 
-import argparse
-import asyncio
-import gc
-import os
-import platform
 import sys
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+import bench.peers.resilience
+from bench.model import Figure, Table
+from bench.scenarios.resilience import SCENARIOS
+from bench.shape import LIMIT
+from bench.suite import Suite
+from bench.targets import SEAWALL, Target, over, own
 
-from bench.model import Table
-from bench.plan import Plan
-from bench.registry import Peer, load
-from bench.report import as_json, markdown, print_table
-from bench.run import Bar, Run
-from bench.scenarios import SCENARIOS
-from bench.targets import verdicts
-
-RESULTS = Path(__file__).parent / "results"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the bench and return the exit status: 1 when `--check` is given and a target is missed."""
-    options = _options(arguments)
-    warnings.simplefilter("ignore")  # the peers' own deprecations are not the subject
-    plan = Plan.quick() if options.quick else Plan()
-    if options.rounds:
-        plan = replace(plan, rounds=options.rounds)
-    try:
-        peers = load(options.peers)
-    except LookupError as error:
-        sys.exit(f"bench: {error}")
-    console = Console()
-    gc.collect()
-    gc.freeze()  # so that the collections between laps look at the contenders, not at the imports
-    tables = asyncio.run(_measure(options.only or list(SCENARIOS), peers, plan, console))
-    found = verdicts(tables)
-    about = _about(peers, plan)
-    if not (options.only or options.peers):  # a part of the picture never replaces the whole
-        stem = "resilience-quick" if options.quick else "resilience"
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{stem}.md").write_text(markdown(tables, found, about), encoding="utf-8")
-        (RESULTS / f"{stem}.json").write_text(as_json(tables, found, about), encoding="utf-8")
-        console.print(f"written: bench/results/{stem}.md and {stem}.json")
-    return int(options.check and any(verdict.reached is not True for verdict in found))
+_ASYNCIO_TIMEOUT = "asyncio.timeout"
+BREAKER = "no circuit breaker"
+MISSING = {
+    "breaker": BREAKER,
+    "breaker_time_slow": "no breaker with a time window",
+    "breaker_sync": "no synchronous breaker",
+    "breaker_counted": "no public counter",
+    "retry": "no retry",
+    "timeout": "no timeout",
+    "bulkhead": "no bulkhead",
+    "rate_limit": "no rate limit",
+    "pipeline": "fewer than two of the policies",
+    "dead_dependency": "neither retry nor breaker",
+    "listener": "no listener for the breaker",
+}
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.resilience", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few seconds a scenario")
-    parser.add_argument("--rounds", type=_rounds, metavar="N", help="rounds per scenario")
-    parser.add_argument("--only", action="append", choices=list(SCENARIOS), help="this scenario; repeat for more")
-    parser.add_argument("--peers", type=lambda text: text.split(","), default=[], metavar="A,B", help="these peers")
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a target is missed")
-    return parser.parse_args(arguments)
+def _inexact(table: Table) -> Figure:
+    exact = table.figure(SEAWALL, "exact")
+    return None if exact is None else not exact
 
 
-def _rounds(text: str) -> int:
-    """Read a number of rounds; a median and its spread need two."""
-    rounds = int(text)
-    if rounds < 2:  # noqa: PLR2004
-        message = f"at least 2 rounds, not {rounds}"
-        raise argparse.ArgumentTypeError(message)
-    return rounds
+TARGETS = (
+    Target(scenario="breaker_count", text="× bare at most", measured=own("ratio"), most=3.5),
+    Target(scenario="breaker_time_slow", text="× bare at most", measured=own("ratio"), most=5.0),
+    Target(scenario="timeout", text="of asyncio.timeout at most", measured=over("ratio", _ASYNCIO_TIMEOUT), most=0.2),
+    Target(scenario="pipeline", text="× bare at most", measured=own("ratio"), most=12.0),
+    Target(scenario="pipeline", text="of asyncio.timeout at most", measured=over("ratio", _ASYNCIO_TIMEOUT), most=0.3),
+    Target(scenario="breaker_sync", text="ns above a bare call at most", measured=own("above"), most=300.0),
+    Target(scenario="breaker_sync", text="inexact counters under threads", measured=_inexact, most=0),
+    Target(scenario="rejection", text="ns at most", measured=own("ns"), most=1_500.0),
+    Target(scenario="rejection", text="bytes kept per refusal", measured=own("growth"), most=0.05),
+    Target(scenario="listener", text="more for a success with a listener", measured=own("success_more"), most=0.4),
+    Target(scenario="listener", text="more for a refusal with a listener", measured=own("refusal_more"), most=0.4),
+    Target(scenario="half_open", text="trial calls at most", measured=own("through"), most=1),
+    Target(scenario="half_open", text="breakers wedged", measured=own("wedged"), most=0),
+    Target(scenario="dead_dependency", text="calls per caller at most", measured=own("load"), most=1.2),
+    Target(scenario="dead_dependency", text="peak concurrency at most", measured=own("peak"), most=LIMIT),
+    Target(scenario="dead_dependency", text="in the first wave at most", measured=own("first_wave"), most=LIMIT),
+)
 
-
-async def _measure(keys: Sequence[str], peers: Sequence[Peer], plan: Plan, console: Console) -> dict[str, Table]:
-    """Run the scenarios one after the other and print each table as soon as it is there."""
-    tables: dict[str, Table] = {}
-    asyncio.get_running_loop().set_exception_handler(lambda _, __: None)  # a peer's stray task is its own affair
-    for number, key in enumerate(keys, 1):
-        with _progress(console) as progress:
-            bar = _bar(progress, f"{number}/{len(keys)} {key}")
-            tables[key] = await SCENARIOS[key](Run(peers=peers, plan=plan, bar=bar))
-        own = [verdict for verdict in verdicts({key: tables[key]}) if verdict.target.scenario == key]
-        print_table(console, tables[key], own)
-    return tables
-
-
-def _progress(console: Console) -> Progress:
-    """Return a progress bar that draws only when it is told to: no thread of its own beside the measurement."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-    return Progress(*columns, TimeElapsedColumn(), console=console, auto_refresh=False, transient=True)
-
-
-def _bar(progress: Progress, description: str) -> Bar:
-    def start(steps: int) -> Callable[[], None]:
-        task = progress.add_task(description, total=steps)
-
-        def tick() -> None:
-            progress.advance(task)
-            progress.refresh()
-
-        progress.refresh()
-        return tick
-
-    return start
-
-
-def _about(peers: Sequence[Peer], plan: Plan) -> dict[str, Any]:
-    versions = {name: version for peer in peers for name, version in peer.versions.items()}
-    return {
-        "measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "rounds": plan.rounds,
-        "lap": f"{plan.lap * 1e3:g} ms",
-        "versions": dict(sorted(versions.items())),
-    }
-
+SUITE = Suite(
+    name="resilience",
+    title="Resilience: Seawall beside its peers",
+    peers=bench.peers.resilience,
+    missing=MISSING,
+    scenarios=SCENARIOS,
+    targets=TARGETS,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(SUITE.main())

@@ -15,6 +15,7 @@ from seawall.cache.decorator import CachedFunction, Caching, decorate
 from seawall.cache.errors import ValueTooLargeError
 from seawall.cache.fill import Filler, Order
 from seawall.cache.freshness import Freshness
+from seawall.cache.given import check_key, tags_of
 from seawall.cache.journal import EVERYTHING
 from seawall.cache.loading import MISSING, Loader
 from seawall.cache.memory import MemoryTier
@@ -109,20 +110,22 @@ class Cache:
         """Degraded while the shared tier is away: memory serves, but processes don't hear of each other."""
         if self.tier is None:
             return Health(status=Status.HEALTHY)
+        health = await self.tier.check()
         if self.shared.available:
-            return await self.tier.check()
-        return Health(status=Status.DEGRADED, message=f"{self.tier.name} is away; memory serves")
+            return health
+        why = f": {health.message}" if health.message else ""
+        return Health(status=Status.DEGRADED, message=f"{self.tier.name} is away; memory serves{why}")
 
     # Reading.
 
     @overload
     async def get(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
     @overload
-    async def get(self, key: str, default: D, *, type: type[T]) -> T | D: ...
+    async def get(self, key: str, default: D, type: type[T]) -> T | D: ...
     @overload
-    async def get(self, key: str, default: Any = None, *, type: Any = None) -> Any: ...
+    async def get(self, key: str, default: Any = None, type: Any = None) -> Any: ...
 
-    async def get(self, key: str, default: Any = None, *, type: Any = None) -> Any:
+    async def get(self, key: str, default: Any = None, type: Any = None) -> Any:
         """The fresh value of `key`, else `default`. type: what it is decoded as; default: what this process stored."""
         try:
             node = self._fast[key]
@@ -176,7 +179,10 @@ class Cache:
             node.hits += 1
             return node.value
         options = self.options(category) if freshness is None else freshness
-        order = Order(key, loader, options, self.meter(category, key), type, ttl, tuple(tags))
+        if ttl is not None:
+            number("Cache.get_or_set", "ttl", ttl, at_least=0)
+        names = tags_of("Cache.get_or_set", tags) if tags else ()
+        order = Order(key, loader, options, self.meter(category, key), type, ttl, names)
         return await self.reader.answer(order)
 
     def answer_blocking(self, order: Order) -> Any:
@@ -248,7 +254,7 @@ class Cache:
             meter.refused += 1
             raise ValueTooLargeError(key, self.values.size(kept), self.values.max_value_bytes)
         meter.writes += 1
-        tags_ = tuple(tags)
+        tags_ = tags_of("Cache.set", tags) if tags else ()
         with self.shared.interest(key) as interest:
             if self.tier is None:
                 version = self.shared.next_version()
@@ -280,6 +286,8 @@ class Cache:
 
     async def delete(self, *keys: str) -> None:
         """Forget `keys` in every tier and process. A load that has begun before does not bring them back."""
+        for key in keys:
+            check_key(key)
         await asyncio.gather(*map(self._delete, keys))
 
     async def _delete(self, key: str) -> None:
@@ -289,6 +297,7 @@ class Cache:
 
     async def invalidate(self, *tags: str) -> None:
         """Void everything that carries one of `tags`, in every tier and process."""
+        tags_of("Cache.invalidate", tags)
         if EVERYTHING in tags:
             raise OptionError("Cache.invalidate", "tag", EVERYTHING, "another name; clear() voids everything")
         await asyncio.gather(*map(self._invalidate, tags))
@@ -324,9 +333,14 @@ class Cache:
 
     def meter(self, category: str, key: str) -> Meter:
         """The counts of `category` and of the keys that begin as `key` does."""
-        head, separator, _ = key.partition(":")
+        try:
+            head, separator, _ = key.partition(":")
+        except (AttributeError, TypeError):
+            check_key(key)
+            raise
         meter = self._heads.get((category, head))
         if meter is None or not separator:
+            check_key(key)
             meter = self.meter_of(category, f"{head}:*" if separator else head)
             if separator and len(self._heads) < MOST_METERS:
                 self._heads[category, head] = meter

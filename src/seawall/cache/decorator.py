@@ -11,12 +11,16 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from seawall.cache import keys
+from seawall.cache.blocking import threaded
+from seawall.cache.codec import immutable
 from seawall.cache.fill import Order
 from seawall.cache.freshness import Freshness
+from seawall.cache.given import tags_of
 from seawall.cache.keys import KeyTemplate
-from seawall.cache.memory import Node
+from seawall.cache.node import Node
 from seawall.cache.values import opened
 from seawall.core.errors import OptionError
+from seawall.core.options import number
 
 if TYPE_CHECKING:
     from seawall.cache.cache import Cache
@@ -28,7 +32,12 @@ R = TypeVar("R")
 class CachedFunction(Protocol[P, R]):
     """A cached function: called like the one it wraps, `__wrapped__`."""
 
+    __name__: str
     __wrapped__: Callable[P, R]
+
+    def __get__(self, instance: object, owner: type | None = None, /) -> Any:
+        """A method binds as any function does; what a type checker knows of it ends there."""
+        ...
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The cached result, else the function's."""
@@ -63,13 +72,22 @@ class Caching(Generic[P, R]):
         ignore: Iterable[str],
         type: Any,
     ) -> None:
+        _check(function)
         signature = inspect.signature(function)
+        for parameter in signature.parameters:
+            if parameter.startswith("_seawall"):
+                raise OptionError("Cache.cached", "parameter", parameter, "a name that does not begin with _seawall")
+        if ttl is not None:
+            number("Cache.cached", "ttl", ttl, at_least=0)
         name = f"{function.__module__}.{function.__qualname__}"
         self.template = KeyTemplate(template, signature, ignore=ignore, name=name)
-        self.tags = [KeyTemplate(tag, signature, ignore=_unnamed(tag, signature)) for tag in tags]
+        self.tags = [
+            KeyTemplate(tag, signature, ignore=_unnamed(tag, signature)) for tag in tags_of("Cache.cached", tags)
+        ]
         self.signature = signature
         self.cache = cache
         self.function = function
+        self.awaiting = inspect.iscoroutinefunction(function)
         self.freshness = cache.options(category) if freshness is None else freshness
         self.ttl = ttl
         self.meter = cache.meter_of(category, self.template.template)
@@ -106,15 +124,14 @@ class Caching(Generic[P, R]):
     def found(self, key: str, alias: Any) -> None:
         """Find the entry of `key` under `alias` from now on, if it is found fast under its key."""
         node = self.cache.memory.fast.get(key)
-        if node is not None and alias is not None:
-            try:
-                self.cache.memory.add_alias(node, self.fast, alias)
-            except TypeError:
-                return  # an argument without a hash
+        # An argument that can change is another one then, whatever its hash and its equality say.
+        if node is not None and alias is not None and immutable(alias):
+            self.cache.memory.add_alias(node, self.fast, alias)
 
     async def refresh(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Load now, whatever is there."""
-        return await self.cache.reader.refresh(self.order(args, kwargs))
+        order = self.order(args, kwargs)
+        return await self.cache.reader.refresh(order if self.awaiting else threaded(order))
 
     def answer_blocking(self, alias: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The result for a function that is no coroutine."""
@@ -130,7 +147,7 @@ class Caching(Generic[P, R]):
 def decorate(caching: Caching[P, R]) -> CachedFunction[P, R]:
     """The cached function: with the wrapped one's parameters, so that Python binds the arguments of a hit."""
     function = caching.function
-    awaiting = inspect.iscoroutinefunction(function)
+    awaiting = caching.awaiting
     parameters = caching.signature.parameters
     used = [name for name in parameters if name not in caching.template.ignore]
     plain = {field for _, field, _, _ in Formatter().parse(caching.template.template) if field}
@@ -177,6 +194,19 @@ def decorate(caching: Caching[P, R]) -> CachedFunction[P, R]:
 
     cached.key, cached.invalidate, cached.refresh = key, invalidate, refresh
     return cast("CachedFunction[P, R]", cached)
+
+
+def _check(function: Any) -> None:
+    """Refuse what can't be cached."""
+    if isinstance(function, classmethod | staticmethod):
+        kind = type(function).__name__
+        raise OptionError("Cache.cached", "function", kind, f"a function; put @cache.cached below @{kind}")
+    if not hasattr(function, "__qualname__"):
+        allowed = "a function, whose name others can read; make one around a partial or an object that is called"
+        raise OptionError("Cache.cached", "function", type(function).__name__, allowed)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        allowed = "a function that returns its result; a generator is empty when it has been read, so return a list"
+        raise OptionError("Cache.cached", "function", function.__qualname__, allowed)
 
 
 def _forwarded(signature: Signature) -> tuple[str, str]:

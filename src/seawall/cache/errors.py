@@ -113,5 +113,5 @@ class LoadFailedError(CacheError):
     def __str__(self) -> str:
         return (
             f"loading cache key {self.key!r} failed in another process with {self.error_type}; "
-            "an error that is an answer belongs in `negative=`, which brings it here as itself"
+            "an error that is an answer belongs in `Freshness(negative_errors=…)`, which brings it here as itself"
         )

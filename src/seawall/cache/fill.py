@@ -12,18 +12,21 @@ from seawall.cache import events as facts
 from seawall.cache.errors import LoadFailedError, LoadTimeoutError, UnserializableError
 from seawall.cache.flight import Flight
 from seawall.cache.freshness import Freshness
+from seawall.cache.given import tags_of
 from seawall.cache.loading import MISSING, Load, Loader, run
 from seawall.cache.memory import MemoryTier
 from seawall.cache.meter import Meter
+from seawall.cache.node import Raised
+from seawall.cache.record import NEWEST
 from seawall.cache.shared import Shared
 from seawall.cache.tier import Granted, Held, Tier, TierUnavailableError
-from seawall.cache.values import Raised, Seen, Values, opened, same
+from seawall.cache.values import Seen, Values, opened, same
+from seawall.core.options import number
 
+GRACE = 0.5
+"""Seconds for which who waits for another process's load waits for the tier too, before he loads himself."""
 LEASE = 3.0
 """Seconds a lease lasts. It is renewed while the load goes on; when its process dies, another one loads after this."""
-
-NEWEST = 2**52
-"""A version that nothing exceeds: whoever has seen it takes no record for an answer."""
 
 
 @dataclass(slots=True)
@@ -91,6 +94,10 @@ class Filler:
                 pass
             except LoadFailedError as error:
                 return self._fall_back(order, seen, flight, error)
+            except asyncio.CancelledError:
+                # The server may have granted it nevertheless.
+                await self._release(tier, order.key, token, None)
+                raise
             else:
                 if isinstance(found, Seen):
                     return Answer(found.value)
@@ -115,6 +122,7 @@ class Filler:
         self, tier: Tier, order: Order, seen: Seen | None, flight: Flight[Answer], token: str, *, forced: bool
     ) -> Seen | None:
         """Wait until the lease is ours (None), or somebody else has loaded."""
+        # Whoever has seen the newest there can be takes no record for an answer.
         version = NEWEST if forced else 0 if seen is None else seen.version
         while True:
             # Waiting begins before the question, so that no news is missed between its answer and the wait.
@@ -139,6 +147,8 @@ class Filler:
                 done, _ = await asyncio.wait((waiter,), timeout=lease.seconds)
                 if done and (failed := waiter.result()) is not None:
                     raise LoadFailedError(order.key, failed)
+                # Somebody else loads. When the tier goes meanwhile, it may be back before he has loaded.
+                await self.shared.settled(GRACE)
             finally:
                 if (waiting := self.shared.waiters.get(order.key)) is not None:
                     waiting.discard(waiter)
@@ -208,12 +218,14 @@ class Filler:
         version = flight.version or 0
         freshness = order.freshness
         negative = (value is None or isinstance(value, Raised)) and freshness.negative_ttl is not None
+        if load.ttl is not None:
+            number("Load", "ttl", load.ttl)
         ttl = load.ttl if load.ttl is not None else freshness.negative_ttl if negative else order.ttl
         ttl = freshness.ttl if ttl is None else ttl
         lifetime = freshness.lifetime(ttl) if ttl > 0 else 0.0
         kept = self.values.kept(order.key, value, order.type, encode=tier is not None and token is not None)
         original = MISSING if isinstance(value, Raised) else value
-        tags = tuple(dict.fromkeys((*order.tags, *load.tags)))
+        tags = tuple(dict.fromkeys((*order.tags, *tags_of("Load", load.tags)))) if load.tags else order.tags
         if seen is not None:
             order.meter.reloads += 1
             order.meter.unchanged += same(seen.value, kept.value)

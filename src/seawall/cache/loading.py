@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -75,12 +76,19 @@ Loader = Callable[..., Any]
 
 async def run(loader: Loader, load: Load) -> Any:
     """Call `loader` with `load` if it takes one argument."""
-    token = _loading.set(load)
-    try:
+    with under_way(load):
         result = loader(load) if _takes_load(loader) else loader()
         if inspect.isawaitable(result):
             result = await result
         return result
+
+
+@contextmanager
+def under_way(load: Load) -> Iterator[None]:
+    """`loading()` gives `load` in this block."""
+    token = _loading.set(load)
+    try:
+        yield
     finally:
         _loading.reset(token)
 

@@ -8,7 +8,6 @@ or removes an entry takes it out at once. So a hot hit costs one look-up and one
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from seawall.cache.freshness import Freshness
 from seawall.cache.meter import Meter
+from seawall.cache.node import Node, Packed, Raised
 from seawall.cache.s3fifo import S3Fifo
 from seawall.cache.sketch import FrequentItems
 from seawall.core import SYSTEM_CLOCK, Clock
@@ -23,70 +23,10 @@ from seawall.core.options import number
 
 TICK = 1.0
 """Seconds an entry may be answered without a look at the clock; it is only if it stays fresh that long."""
+MOST_ALIASES = 8
+"""Ways to find one entry fast. A caller with more of them, such as a NaN, never uses one twice."""
 OVERHEAD = 400
 """Bytes an entry takes beside its key and value: measured, on 64-bit CPython."""
-
-
-class Packed:
-    """A value that callers could change, kept as bytes and decoded for each of them."""
-
-    __slots__ = ("codec", "data")
-
-    def __init__(self, data: bytes, codec: Any) -> None:
-        self.data = data
-        self.codec = codec
-
-    def unpack(self) -> Any:
-        """A copy of the value, the caller's own."""
-        return self.codec.decode(self.data)
-
-
-class Node:
-    """An entry in memory. Times are seconds of the monotonic clock; `version` orders it among writes of its key."""
-
-    __slots__ = (
-        "aliases", "epoch", "fresh_until", "freshness", "gone", "hits", "key", "main", "meter", "refresh_at",
-        "rests_until", "seen", "stored", "tags", "validator", "value", "version", "weight",
-    )  # fmt: skip
-
-    key: str
-    value: Any
-    version: int
-    stored: float
-    fresh_until: float
-    refresh_at: float
-    rests_until: float
-    freshness: Freshness
-    tags: tuple[str, ...]
-    validator: str | None
-    epoch: int
-    meter: Meter
-    weight: int
-    hits: int
-    seen: int
-    main: bool
-    gone: bool
-    aliases: list[tuple[dict[Any, Node], Hashable]] | None
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.hits = 0
-        self.seen = 0
-        self.main = False
-        self.gone = False
-        self.weight = 0
-        self.tags = ()
-        self.aliases = None
-
-    @property
-    def serve_until(self) -> float:
-        """Until then a stale answer is given while a fresh one is fetched."""
-        return self.fresh_until + self.freshness.stale_while_revalidate
-
-    @property
-    def keep_until(self) -> float:
-        """Until then it may stand in for a loader that fails."""
-        return self.fresh_until + max(self.freshness.fail_safe, self.freshness.stale_while_revalidate)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -271,7 +211,7 @@ class MemoryTier:
             # The loop alone holds the timer: one that is closed first drops it, which counts as the tick.
             self._ticking = True
             loop.call_later(TICK, _Tick(self))
-        if node.refresh_at <= self._fast_until or type(node.value) is Packed:
+        if node.refresh_at <= self._fast_until or isinstance(node.value, Packed | Raised):
             return
         with self._lock:
             if node.gone or not self.trusts(node):
@@ -281,7 +221,8 @@ class MemoryTier:
     def add_alias(self, node: Node, aliases: dict[Any, Node], alias: Hashable) -> None:
         """Find `node` in `aliases` under `alias` for as long as it is in `fast`."""
         with self._lock:
-            if self.fast.get(node.key) is node and aliases.get(alias) is not node:
+            few = node.aliases is None or len(node.aliases) < MOST_ALIASES
+            if few and self.fast.get(node.key) is node and aliases.get(alias) is not node:
                 node.aliases = [*(node.aliases or ()), (aliases, alias)]
                 aliases[alias] = node
 
@@ -374,12 +315,3 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-def size_of(value: Any) -> int:
-    """About how many bytes a value takes that is not encoded: its own, and those of what a tuple holds."""
-    size = sys.getsizeof(value, 64)
-    if isinstance(value, tuple | frozenset):
-        parts: Iterable[Any] = value
-        size += sum(size_of(part) for part in parts)
-    return size

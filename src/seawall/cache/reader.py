@@ -6,8 +6,9 @@ from typing import Any
 
 from seawall.cache.errors import LoadTimeoutError
 from seawall.cache.fill import Answer, Filler, Order
-from seawall.cache.flight import Flight, StillFlyingError
-from seawall.cache.memory import MemoryTier, Node
+from seawall.cache.flight import Flight, StillFlyingError, circular
+from seawall.cache.memory import MemoryTier
+from seawall.cache.node import Node
 from seawall.cache.shared import Shared
 from seawall.cache.tier import TierUnavailableError
 from seawall.cache.values import Seen, Values, opened, owned
@@ -124,6 +125,8 @@ class Reader:
         return await self._wait(order, flight, seen)
 
     async def _wait(self, order: Order, flight: Flight[Answer], seen: Seen | None) -> Any:
+        if flight.needs_caller():
+            raise circular(order.key)
         freshness = order.freshness
         usable = seen is not None and self._monotonic() < seen.fresh_until + freshness.fail_safe
         soft = freshness.soft_timeout if usable else None

@@ -163,7 +163,8 @@ class RedisTier:
             found = await asyncio.gather(*(self.redis.get(self._tag(tag)) for tag in tags))
         except RedisError as error:
             raise TierUnavailableError from error
-        return [int(raw) if raw is not None and raw.isdigit() else 0 for raw in found]
+        versions = [int(raw) if raw is not None and raw.isdigit() else 0 for raw in found]
+        return [version if version <= records.NEWEST else 0 for version in versions]
 
     # Changing.
 
@@ -176,14 +177,24 @@ class RedisTier:
         return await self._write(key, DELETED, b"", TOMBSTONE)
 
     async def _write(self, key: str, kind: bytes, body: bytes, keep: float) -> int:
-        # Not a moment later than this process gives it up: what it then does, or another one, must be the later.
-        give_up = int((self.clock() + self.redis.patience()) * 1e6)
         version: int = await self._run(
-            WRITE, self._keys(key), self._channel, self._backlog, _name(key), kind, body, _milliseconds(keep), give_up
+            WRITE,
+            self._keys(key),
+            self._channel,
+            self._backlog,
+            _name(key),
+            kind,
+            body,
+            _milliseconds(keep),
+            self._give_up(),
         )
         if not version:
             raise TierUnavailableError
         return version
+
+    def _give_up(self) -> int:
+        """When this process gives a change up: made later, it would void what this one, or another, does then."""
+        return int((self.clock() + self.redis.patience()) * 1e6)
 
     async def fill(self, key: str, record: Record, *, keep: float, token: str) -> bool:
         """See `Tier`."""
@@ -202,8 +213,10 @@ class RedisTier:
         stored = self._tag(tag)
         made: int = await self._run(
             INVALIDATE, (stored, self._log_beside(stored)), self._channel, self._backlog, _name(tag), version,
-            int(TAG * 1000),
+            int(TAG * 1000), self._give_up(),
         )  # fmt: skip
+        if not made:
+            raise TierUnavailableError
         return made
 
     async def replay(self, changes: Sequence[Change]) -> None:
@@ -341,7 +354,7 @@ def _text(name: bytes) -> str:
 
 
 def _milliseconds(seconds: float) -> int:
-    return max(1, min(int(seconds * 1000), int(LONGEST * 1000)))
+    return max(1, int(min(seconds, LONGEST) * 1000))
 
 
 def _id(raw: bytes) -> tuple[int, int]:

@@ -14,10 +14,18 @@ local function now()
   return time[1] * 1000000 + time[2]
 end
 local function digits(version) return string.format('%016.0f', version) end
+-- What is none of ours, of whatever type, counts as nothing: it is replaced by what comes next.
+local function read(key)
+  local found = redis.pcall('GET', key)
+  return type(found) == 'string' and found
+end
+local function number_in(text)
+  local number = string.match(text or '', '^%d+$') and tonumber(text)
+  return number and number <= 4503599627370496 and number or 0
+end
 local function version_of(key)
-  local head = redis.call('GETRANGE', key, 0, 20)
-  if string.sub(head, 1, 4) ~= 'SWC1' then return 0 end
-  return tonumber(string.sub(head, 6, 21)) or 0
+  local head = redis.pcall('GETRANGE', key, 0, 20)
+  return type(head) == 'string' and number_in(string.match(head, '^SWC1.(%d+)$')) or 0
 end
 local function tell(channel, stream, length, news)
   if length ~= '0' then
@@ -48,7 +56,7 @@ FILL = Script(
     _COMMON
     + """
 -- KEYS: record, lease, stream. ARGV: channel, stream length, name, version, record, milliseconds to keep, token
-if redis.call('GET', KEYS[2]) == ARGV[7] then redis.call('DEL', KEYS[2]) end
+if read(KEYS[2]) == ARGV[7] then redis.call('DEL', KEYS[2]) end
 if version_of(KEYS[1]) >= tonumber(ARGV[4]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[5], 'PX', ARGV[6])
 tell(ARGV[1], KEYS[3], ARGV[2], 'c' .. ARGV[4] .. ARGV[3])
@@ -77,9 +85,10 @@ return 1
 INVALIDATE = Script(
     _COMMON
     + """
--- KEYS: tag, stream. ARGV: channel, stream length, name, version or 0, milliseconds to keep
+-- KEYS: tag, stream. ARGV: channel, stream length, name, version or 0, milliseconds to keep, deadline
 local version = tonumber(ARGV[4])
-local current = tonumber(redis.call('GET', KEYS[1]) or 0)
+if version == 0 and now() > tonumber(ARGV[6]) then return 0 end
+local current = number_in(read(KEYS[1]))
 if version == 0 then version = math.max(now(), current + 1) end
 if current >= version then return current end
 redis.call('SET', KEYS[1], digits(version), 'PX', ARGV[5])
@@ -98,8 +107,10 @@ if current > tonumber(ARGV[1]) then
   local record = redis.call('GET', KEYS[1])
   if string.sub(record, 5, 5) ~= 'd' then return record end
 end
-local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ARGV[2] then return {redis.call('PTTL', KEYS[2]), holder} end
+local holder = read(KEYS[2])
+local left = redis.call('PTTL', KEYS[2])
+-- A lease ends some day: what never does is none.
+if holder and holder ~= ARGV[2] and left >= 0 then return {left, holder} end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
 return {math.max(now(), current + 1)}
 """

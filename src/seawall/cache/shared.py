@@ -87,6 +87,7 @@ class Shared:
         self._away_since: float | None = None
         self._returning: asyncio.Task[None] | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._awaiting: set[asyncio.Future[None]] = set()
         if tier is not None:
             tier.attach(self)
 
@@ -165,10 +166,17 @@ class Shared:
     async def learn(self, tier: Tier, tags: Iterable[str]) -> None:
         """Ask `tier` for the last invalidations of `tags`."""
         if len(self._invalidations) > MOST_TAGS:
-            self._invalidations.clear()
+            self._forget(self.versions.last)
         asked = [tag for tag in (EVERYTHING, *tags) if tag not in self._invalidations]
         for tag, version in zip(asked, await tier.invalidations(asked), strict=True):
             self._invalidations[tag] = max(version, self._invalidations.get(tag, 0))
+
+    def _forget(self, version: int) -> None:
+        """Forget the invalidations; what loads now may have been void by one of them, and is not kept."""
+        self._invalidations.clear()
+        self.transitions += 1
+        if self.tier is None:  # which could be asked for them
+            self._invalidations[EVERYTHING] = version
 
     def is_void(self, tags: Iterable[str], version: int) -> bool:
         """Whether what carries `tags` and has `version` was invalidated since."""
@@ -191,6 +199,8 @@ class Shared:
     def void(self, tag: str, version: int) -> None:
         """What carries `tag` and is not newer than `version` is void."""
         self.versions.saw(version)
+        if len(self._invalidations) > MOST_TAGS:
+            self._forget(version)
         self._invalidations[tag] = max(version, self._invalidations.get(tag, 0))
         if tag == EVERYTHING:
             self.memory.clear(version)
@@ -212,6 +222,17 @@ class Shared:
     def invalidated(self, tag: str, version: int) -> None:
         """See `Listener`."""
         self.void(tag, version)
+
+    async def settled(self, seconds: float) -> None:
+        """Wait until the tier can be asked, `seconds` at most: most of the time it is only late."""
+        if self.available or self.tier is None:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaiting.add(waiter)
+        try:
+            await asyncio.wait((waiter,), timeout=seconds)
+        finally:
+            self._awaiting.discard(waiter)
 
     def released(self, key: str, failed: str | None) -> None:
         """See `Listener`."""
@@ -266,15 +287,14 @@ class Shared:
                     self.journal.put_back(changes)
                     raise
                 replayed += len(changes)
-        except TierUnavailableError:
+        except Exception as error:
+            if not isinstance(error, TierUnavailableError):
+                _logger.exception("cache %s: the journal can't be replayed; all is void in its place", self.name)
+                self.journal.take()
+                self.journal.add(Change(self.next_version(), tag=EVERYTHING))
             self._returning = None if self._returning is this else self._returning
             self._replay_later()
             return
-        except Exception:
-            _logger.exception("cache %s: the journal can't be replayed", self.name)
-            self.journal.take()
-            self.journal.add(Change(self.next_version(), tag=EVERYTHING))
-            raise
         finally:
             if self._returning is this:
                 self._returning = None
@@ -284,6 +304,9 @@ class Shared:
         """Ask and trust the tier again."""
         self.available = True
         self.transitions += 1
+        for waiter in self._awaiting:
+            if not waiter.done():
+                waiter.set_result(None)
         tier = "" if self.tier is None else self.tier.name
         away, self._away_since = self._away_since, None
         if self._gap:

@@ -10,21 +10,14 @@ from uuid import UUID
 from seawall.cache.codec import Codec, immutable
 from seawall.cache.errors import DecodeError, UnserializableError
 from seawall.cache.freshness import Freshness
-from seawall.cache.memory import MemoryTier, Packed, size_of
+from seawall.cache.memory import MemoryTier
+from seawall.cache.node import Packed, Raised, size_of
 from seawall.cache.record import ERROR, VALUE, Record
+from seawall.cache.shapes import name_of
 from seawall.cache.shared import Shared
 
 if TYPE_CHECKING:
     from seawall.cache.fill import Order
-
-
-class Raised:
-    """An error that is an answer."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
 
 
 def opened(value: Any) -> Any:
@@ -33,7 +26,7 @@ def opened(value: Any) -> Any:
     if kind is Packed:
         return value.unpack()
     if kind is Raised:
-        raise value.error.with_traceback(None)
+        raise value.again()
     return value
 
 
@@ -62,7 +55,7 @@ class Seen(NamedTuple):
 def owned(seen: Seen) -> Any:
     """What was found in the tier, for whoever found it; raises the error it stands for."""
     if type(seen.own) is Raised:
-        raise seen.own.error.with_traceback(None)
+        raise seen.own.again()
     return seen.own
 
 
@@ -94,11 +87,14 @@ class Values:
         """What to keep of `value`. Raises `UnserializableError` for what can't be kept so that it comes back."""
         if type(value) is Raised:
             return Kept(value, self._error(value.error) if encode else None, b"\0" * 8)
-        shareable = immutable(value)
-        if shareable and not encode:
-            return Kept(value, None, b"")
-        typed = self.codec.for_value(value) if type_ is None else self.codec.of(type_)
-        data = typed.encode(value)
+        try:
+            shareable = immutable(value)
+            if shareable and not encode:
+                return Kept(value, None, b"")
+            typed = self.codec.for_value(value) if type_ is None else self.codec.of(type_)
+            data = typed.encode(value)
+        except RecursionError:
+            raise UnserializableError(name_of(type(value)), "it is nested too deeply, or contains itself") from None
         return Kept(value if shareable else Packed(data, typed), data, typed.fingerprint)
 
     def _error(self, error: Exception) -> bytes | None:
@@ -189,8 +185,8 @@ class Values:
             name = order.key.encode("utf-8", "surrogatepass")
             for transform in reversed(self.transforms):
                 payload = transform.unwrap(payload, name)
-        if record.kind == ERROR:
-            raised = self._raised(order, payload)
+        if record.kind != VALUE:
+            raised = self._raised(order, record.kind, payload)
             return raised, raised
         typed = self.codec.known(record.fingerprint) if order.type is None else self.codec.of(order.type)
         if typed is None or typed.fingerprint != record.fingerprint:
@@ -198,13 +194,14 @@ class Values:
         value = typed.decode(payload)
         return (value, value) if immutable(value) else (Packed(payload, typed), value)
 
-    def _raised(self, order: Order, payload: bytes) -> Raised:
+    def _raised(self, order: Order, record_kind: bytes, payload: bytes) -> Raised:
         """The error in `payload`, if it is one that the reader takes for an answer."""
-        name, args = self.codec.of(Any).decode(payload)
+        found = self.codec.of(Any).decode(payload) if record_kind == ERROR else None
+        name, args = found if isinstance(found, list) and len(found) == len(("name", "args")) else ("", [])
         for kind in order.freshness.negative_errors:
             if f"{kind.__module__}.{kind.__qualname__}" == name:
                 try:
                     return Raised(kind(*args))
-                except TypeError:
+                except Exception:  # noqa: BLE001 - a class decides how it is made, and what it raises
                     break
         raise DecodeError("cache record", "an error that is no answer here")

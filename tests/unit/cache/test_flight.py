@@ -1,4 +1,4 @@
-"""Flights: whoever is cancelled, fails, or asks for what it is loading itself, harms nobody and leaves nothing behind."""
+"""Flights: whoever is cancelled, fails, or asks for what it is loading, harms nobody and leaves nothing behind."""
 
 import asyncio
 import gc
@@ -227,15 +227,11 @@ class TestAnErrorThatIsAnAnswer:
             freshness = Freshness(negative_errors=(KeyError,))
             async with Cache(freshness=freshness, clock=clock) as cache:
                 for number in range(3):
-                    try:
+                    with pytest.raises(KeyError, match="nobody") as caught:
                         await cache.get_or_set("k", self.fails)
-                    except KeyError as error:
-                        assert getattr(error, "__notes__", []) == []
-                        error.add_note(f"for caller {number}")
-                        error.args = ("changed",)
-
-                with pytest.raises(KeyError, match="nobody"):
-                    await cache.get_or_set("k", self.fails)
+                    assert getattr(caught.value, "__notes__", []) == []
+                    caught.value.add_note(f"for caller {number}")
+                    caught.value.args = ("changed",)
 
         run(main())
 
@@ -286,7 +282,7 @@ class TestLoadsThatNeedEachOther:
                 await asyncio.sleep(0.1)
                 return number if number < 2 else sum(await asyncio.gather(fib(number - 1), fib(number - 2)))
 
-            assert await asyncio.gather(fib(30), fib(20)) == [832_040, 6_765]
+            assert tuple(await asyncio.gather(fib(30), fib(20))) == (832_040, 6_765)
 
         caches(scene, count=1)
 

@@ -19,7 +19,7 @@ _THREADS = 4
 
 async def run(bench: Run) -> Table:
     """Time the closed synchronous breaker, then count with four threads."""
-    built = build(bench.peers, "breaker_sync", lambda factory: factory(bare_sync))
+    built = await build(bench.peers, "breaker_sync", lambda factory: factory(bare_sync))
     calls = {BARE: bare_sync, **built.calls}
     subjects = [Subject(name=name, lap=calling(call)) for name, call in calls.items()]
     timings, failed = await interleave(subjects, bench.plan, bench.bar(bench.plan.rounds))

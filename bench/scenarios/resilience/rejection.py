@@ -19,7 +19,7 @@ _MOST_GROWTH = 32 * 1024 * 1024
 async def run(bench: Run) -> Table:
     """Open every breaker by failures, time the refusals, then let them come by the million."""
     dependencies = {peer.name: Dependency() for peer in bench.peers}
-    built = build(bench.peers, "breaker", lambda factory: factory)
+    built = await build(bench.peers, "breaker", lambda factory: factory)
     rows, opened = [*built.rows], {}
     for name, factory in built.calls.items():
         try:

@@ -19,7 +19,7 @@ _PATIENCE = 3.0
 
 async def run(bench: Run) -> Table:
     """Open, wait out the open time, then send callers at once; then do it again and cancel the trials."""
-    built = build(bench.peers, "breaker", lambda factory: factory)
+    built = await build(bench.peers, "breaker", lambda factory: factory)
     rows, tick = [*built.rows], bench.bar(max(1, len(built.calls)))
     for name, factory in built.calls.items():
         open_for = getattr(bench.by_name[name].module, "SHORTEST_OPEN", _SHORT)

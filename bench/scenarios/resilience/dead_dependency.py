@@ -16,7 +16,7 @@ _AT_MOST = 20.0
 
 async def run(bench: Run) -> Table:
     """Let all callers go at once and count at the dependency."""
-    built = build(bench.peers, "dead_dependency", lambda factory: factory)
+    built = await build(bench.peers, "dead_dependency", lambda factory: factory)
     rows, tick = [*built.rows], bench.bar(max(1, len(built.calls)))
     for name, factory in built.calls.items():
         dependency = Dependency(healthy=False, takes=_FAILS_AFTER)
