@@ -32,8 +32,8 @@ async def run(bench: Run) -> Table:
             what="20 tasks call a cached function whose load takes no time, for a hot key and a new one in turn; then "
             "Valkey is stopped (SIGSTOP: connections stay open, nothing answers) and later goes on. Added is what the "
             "99th percentile is above the median before: the first calls are those under way or begun within 0.1 s, "
-            "the later ones begun after that; a stall as long as the outage was ended by it. The load itself, called in "
-            "a task by the same callers during the outage, shows how long loop and machine kept anybody "
+            "the later ones begun after that; a stall as long as the outage was ended by it. The load itself, called "
+            "in a task by the same callers during the outage, shows how long loop and machine kept anybody "
             "waiting. Converged: from SIGCONT until two instances both see a value that one of them set during the "
             "outage; – where that takes longer than 5 s or can't be done.",
         ),
