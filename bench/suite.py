@@ -60,9 +60,10 @@ class Suite:
         console = Console()
         gc.collect()
         gc.freeze()  # so that the collections between laps look at the contenders, not at the imports
+        before = _ticks()
         tables = asyncio.run(self._measure(options.only or list(self.scenarios), peers, plan, console))
         found = verdicts(self.targets, tables)
-        about = _about(peers, plan)
+        about = _about(peers, plan, before)
         if not (options.only or options.peers):  # a part of the picture never replaces the whole
             stem = f"{self.name}-quick" if options.quick else self.name
             RESULTS.mkdir(exist_ok=True)
@@ -127,12 +128,28 @@ def _bar(progress: Progress, description: str) -> Bar:
     return start
 
 
-def _about(peers: Sequence[Peer], plan: Plan) -> dict[str, Any]:
+def _ticks() -> list[int]:
+    """The processor's time by use, as Linux counts it; the eighth is what other virtual machines took."""
+    stat = Path("/proc/stat")
+    return [int(ticks) for ticks in stat.read_text().split()[1:9]] if stat.exists() else []
+
+
+def _stolen(before: Sequence[int]) -> str:
+    """The share of the time wanted since `before` that other virtual machines took."""
+    used = [now - then for now, then in zip(_ticks(), before, strict=True)]
+    if not used:
+        return "unknown"
+    wanted = sum(used) - used[3] - used[4]
+    return f"{used[7] / max(1, wanted):.0%} of the processor time wanted"
+
+
+def _about(peers: Sequence[Peer], plan: Plan, before: Sequence[int]) -> dict[str, Any]:
     versions = {name: version for peer in peers for name, version in peer.versions.items()}
     return {
         "measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "stolen": _stolen(before),
         "rounds": plan.rounds,
         "lap": f"{plan.lap * 1e3:g} ms",
         "versions": dict(sorted(versions.items())),

@@ -10,7 +10,7 @@ from seawall.cache import LoadFailedError
 from tests.integration.cache_processes import Processes, Worker, processes, until
 
 CALLERS = 1000
-PATIENT = 1.0
+PATIENT = 5.0
 """A machine that runs all tests at once answers late; that is no outage."""
 
 

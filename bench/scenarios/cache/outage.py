@@ -21,7 +21,8 @@ async def run(bench: Run) -> Table:
             arguments = [(peer.path, valkey.url, valkey.pid, outage)]
             (found,) = await asyncio.to_thread(run_all, siege, arguments, seconds=outage + _AROUND)
         if isinstance(found, dict):
-            rows.append(Row(name=peer.name, figures=found, reference=peer.reference, note=peer.note("shared")))
+            note = "; ".join(filter(None, (peer.note("shared"), found["error"])))
+            rows.append(Row(name=peer.name, figures=found, reference=peer.reference, note=note))
         else:
             rows.append(Row(name=peer.name, failed=found or "hung"))
         tick()
