@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
-import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -50,7 +49,6 @@ class Worker:
         self.truth = truth
         self.loads = loads
         self.locks = locks
-        self.random = random.Random(number)
 
     def loader(self, index: int, seconds: float = 0.0) -> Callable[[], Awaitable[int]]:
         """Loads what is true of key `index`, after which it takes `seconds` to answer."""
