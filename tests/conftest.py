@@ -1,9 +1,42 @@
-"""How property tests look for examples: the same ones at every run of `make test`, new ones in `make torture`."""
+"""How property tests look for examples, and what becomes of a test that a busy machine let down.
+
+Examples are the same ones at every run of `make test`, new ones in `make torture`. A test that failed while its process
+stood still is run again, four times at most; the summary lists it as RERUN. One that fails on a machine at rest fails.
+"""
 
 import os
 
+import pytest
 from hypothesis import settings
+
+from tests.starvation import StarvationWatch
 
 settings.register_profile("default", derandomize=True, deadline=None, database=None)
 settings.register_profile("explore", max_examples=1000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+RERUNS = int(os.environ.get("RERUNS", "4"))
+_watch = pytest.StashKey[StarvationWatch]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    watch = config.stash[_watch] = StarvationWatch()
+    watch.start()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _watch in config.stash:
+        config.stash[_watch].stop()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    starved = config.stash[_watch].starved
+    for item in items:
+        if item.path.parent.name != "architecture":
+            item.add_marker(pytest.mark.flaky(reruns=RERUNS, reruns_delay=0.5, condition=starved))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.config.stash[_watch].begin()

@@ -70,9 +70,9 @@ def test_one_load_when_it_takes_longer_than_a_lease(fresh):
 
 def test_a_leader_who_is_cancelled_leaves_the_load_to_the_others(fresh):
     """All callers of the first process leave while it loads; another process takes over, and nobody else is harmed."""
-    fresh.send_to(0, storm, "storm:cancelled", time.time() + 0.1, 1.0, 0.5)
+    fresh.send_to(0, storm, "storm:cancelled", time.time() + 0.1, 3.0, 1.5)
     for number in (1, 2, 3):
-        fresh.send_to(number, storm, "storm:cancelled", time.time() + 0.3, 1.0, 0.0)
+        fresh.send_to(number, storm, "storm:cancelled", time.time() + 0.5, 3.0, 0.0)
     assert fresh.receive(0) == ["TimeoutError"]
     assert [fresh.receive(number) for number in (1, 2, 3)] == [["42"]] * 3
     assert fresh.loads.value == 2

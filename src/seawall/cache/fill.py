@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,12 +87,12 @@ class Filler:
     async def _fill(self, order: Order, seen: Seen | None, flight: Flight[Answer], *, forced: bool) -> Answer:
         token = os.urandom(8).hex()
         tier = self.shared.tier
-        leased = False
+        leased = lost = False
         if tier is not None:
             try:
                 found = await self._lease(tier, order, seen, flight, token, forced=forced)
             except TierUnavailableError:
-                pass
+                lost = True  # the server may have granted it nevertheless
             except LoadFailedError as error:
                 return self._fall_back(order, seen, flight, error)
             except asyncio.CancelledError:
@@ -104,9 +105,9 @@ class Filler:
                 leased = True
         if flight.version is None:
             flight.version = self.shared.next_version()
-        keeper = self._keep_lease(tier, order.key, token) if leased and tier is not None else None
         try:
-            return await self._load(order, seen, flight, token if leased else None)
+            with self._kept(tier if leased else None, order.key, token):
+                return await self._load(order, seen, flight, token if leased else None)
         except BaseException as error:
             if leased and tier is not None:
                 failed = None if isinstance(error, asyncio.CancelledError) else type(error).__name__
@@ -115,8 +116,8 @@ class Filler:
                 raise
             return self._fall_back(order, seen, flight, error)
         finally:
-            if keeper is not None:
-                keeper.cancel()
+            if lost and tier is not None and self.shared.available:
+                await self._release(tier, order.key, token, None)
 
     async def _lease(
         self, tier: Tier, order: Order, seen: Seen | None, flight: Flight[Answer], token: str, *, forced: bool
@@ -124,6 +125,7 @@ class Filler:
         """Wait until the lease is ours (None), or somebody else has loaded."""
         # Whoever has seen the newest there can be takes no record for an answer.
         version = NEWEST if forced else 0 if seen is None else seen.version
+        held = False
         while True:
             # Waiting begins before the question, so that no news is missed between its answer and the wait.
             waiter: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
@@ -144,18 +146,30 @@ class Filler:
                         if found is not None and found.fresh_until > self.clock():
                             return found
                         continue
+                held = True
                 done, _ = await asyncio.wait((waiter,), timeout=lease.seconds)
                 if done and (failed := waiter.result()) is not None:
                     raise LoadFailedError(order.key, failed)
-                # Somebody else loads. When the tier goes meanwhile, it may be back before he has loaded.
                 await self.shared.settled(GRACE)
+            except TierUnavailableError:
+                # Where somebody else loads, the tier may be back before he has loaded: mostly it is only late.
+                if held:
+                    await self.shared.settled(GRACE)
+                if not held or not self.shared.available:
+                    raise
             finally:
                 if (waiting := self.shared.waiters.get(order.key)) is not None:
                     waiting.discard(waiter)
                     if not waiting:
                         del self.shared.waiters[order.key]
 
-    def _keep_lease(self, tier: Tier, key: str, token: str) -> asyncio.Task[None]:
+    @contextmanager
+    def _kept(self, tier: Tier | None, key: str, token: str) -> Iterator[None]:
+        """Renew the lease for as long as the block takes."""
+        if tier is None:
+            yield
+            return
+
         async def renew() -> None:
             while True:
                 await asyncio.sleep(LEASE / 3)
@@ -165,7 +179,11 @@ class Filler:
                 except TierUnavailableError:
                     continue
 
-        return asyncio.get_running_loop().create_task(renew())
+        keeper = asyncio.get_running_loop().create_task(renew())
+        try:
+            yield
+        finally:
+            keeper.cancel()
 
     async def _release(self, tier: Tier, key: str, token: str, failed: str | None) -> None:
         try:

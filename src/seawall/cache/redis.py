@@ -29,6 +29,10 @@ TOMBSTONE = 300.0
 TAG = 40 * 86_400.0
 """Seconds for which an invalidated tag does; no entry is kept longer than `LONGEST`, so none outlives it."""
 LONGEST = 30 * 86_400.0
+ROOM = 100
+"""Changes under way; more wait, lest the last of them be too late while nothing is wrong."""
+PAUSES = (0.0, 0.005, 0.02)
+"""Seconds after which a change is offered again that stood in a queue for too long."""
 
 
 class RedisTier:
@@ -77,6 +81,7 @@ class RedisTier:
         self._leave: list[Any] = []
         self._up = False
         self._catching_up: asyncio.Task[None] | None = None
+        self._room = asyncio.Semaphore(ROOM)
 
     @property
     def available(self) -> bool:
@@ -95,6 +100,7 @@ class RedisTier:
         self._listeners.append(listener)
 
     async def __aenter__(self) -> Self:
+        self._room = asyncio.Semaphore(ROOM)
         self._leave = [
             self.redis.subscribe(self._channel.decode(), self._heard),
             self.redis.watch(self._is_up, self._is_down),
@@ -177,20 +183,19 @@ class RedisTier:
         return await self._write(key, DELETED, b"", TOMBSTONE)
 
     async def _write(self, key: str, kind: bytes, body: bytes, keep: float) -> int:
-        version: int = await self._run(
-            WRITE,
-            self._keys(key),
-            self._channel,
-            self._backlog,
-            _name(key),
-            kind,
-            body,
-            _milliseconds(keep),
-            self._give_up(),
+        return await self._change(
+            WRITE, self._keys(key), self._channel, self._backlog, _name(key), kind, body, _milliseconds(keep)
         )
-        if not version:
-            raise TierUnavailableError
-        return version
+
+    async def _change(self, script: Any, keys: Sequence[bytes], *args: Any) -> int:
+        """The version of a change. One that the server came to too late was not made: it is asked for again."""
+        async with self._room:
+            for pause in PAUSES:
+                version: int = await self._run(script, keys, *args, self._give_up())
+                if version:
+                    return version
+                await asyncio.sleep(pause)
+        raise TierUnavailableError
 
     def _give_up(self) -> int:
         """When this process gives a change up: made later, it would void what this one, or another, does then."""
@@ -211,13 +216,8 @@ class RedisTier:
 
     async def _invalidate(self, tag: str, version: int) -> int:
         stored = self._tag(tag)
-        made: int = await self._run(
-            INVALIDATE, (stored, self._log_beside(stored)), self._channel, self._backlog, _name(tag), version,
-            int(TAG * 1000), self._give_up(),
-        )  # fmt: skip
-        if not made:
-            raise TierUnavailableError
-        return made
+        keys = (stored, self._log_beside(stored))
+        return await self._change(INVALIDATE, keys, self._channel, self._backlog, _name(tag), version, int(TAG * 1000))
 
     async def replay(self, changes: Sequence[Change]) -> None:
         """See `Tier`."""

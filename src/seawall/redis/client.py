@@ -73,7 +73,7 @@ class Redis:
         name: str = "redis",
         timeout: float = 0.04,
         heartbeat: float = 0.5,
-        connect_timeout: float = 0.25,
+        connect_timeout: float = 1.0,
         clock: Clock = SYSTEM_CLOCK,
         events: Events | None = None,
     ) -> None:

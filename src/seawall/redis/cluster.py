@@ -106,6 +106,11 @@ class RedisCluster(Redis):
         """Whether every slot has a primary that answers."""
         return self._whole
 
+    def patience(self) -> float:
+        """See `Redis.patience`; that of the node which has kept its callers waiting longest."""
+        wires = [link.wire for link in self._links.values() if link.wire is not None]
+        return min((wire.patience() for wire in wires), default=self.timeout)
+
     def statistics(self) -> RedisStatistics:
         """A frozen picture of this moment, of all connections together; the round trip is the longest."""
         links = list(self._links.values())

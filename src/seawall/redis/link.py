@@ -165,7 +165,8 @@ class Link:
         return self.address.connection(f"seawall:{self._name}".replace(" ", "-"), self._timing.connect_timeout)
 
     def _wire(self) -> Wire:
-        return Wire(self._loop, self, self._timing.timeout, self._refused, folds=self._folds)
+        # Until it is greeted, what bounds it is the time to connect.
+        return Wire(self._loop, self, self._timing.connect_timeout, self._refused, folds=self._folds)
 
     async def _prepare(self, wire: Wire) -> None:
         self._subscribed = self.subscriptions.channels()
@@ -198,6 +199,7 @@ class Link:
         subscribe(wire, channels - self._subscribed)
         unsubscribe(wire, self._subscribed - channels)
         self._lost.clear()
+        wire.allow(self._timing.timeout)
         self.wire = wire
         self.connects += 1
         self._beat = self._loop.call_later(self._timing.heartbeat, self._heartbeat)

@@ -259,8 +259,7 @@ class Wire(Taker):
         while writes and writes[0][1] <= answered:
             writes.popleft()
         if self.silent and not self._waiting and self.error is None:
-            self.silent = False
-            self._watch.heard(self)
+            self._end_silence()
 
     def patience(self) -> float:
         """Seconds until a command that is sent now may be given up."""
@@ -292,6 +291,23 @@ class Wire(Taker):
 
     # --- time
 
+    def allow(self, timeout: float) -> None:
+        """From now on the server has `timeout` seconds."""
+        self._timeout = timeout
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writes:
+            self._timer = self._loop.call_later(self.patience(), self._look)
+
+    def _end_silence(self) -> None:
+        self.silent = False
+        self._suspected = None
+        if self._timer is not None:  # it was set for the silence
+            self._timer.cancel()
+            self._timer = None
+        self._watch.heard(self)
+
     def _fall_silent(self) -> bool:
         told = self._watch.silent(self)
         if told is None:
@@ -309,6 +325,7 @@ class Wire(Taker):
 
     def _look(self) -> None:
         """Look at the oldest write without a reply."""
+        late = 0.0 if self._timer is None else max(0.0, self._loop.time() - self._timer.when())
         self._timer = None
         writes = self._writes
         if not writes:
@@ -327,8 +344,9 @@ class Wire(Taker):
                 due = now + self._timeout * SILENCE
             else:
                 self._suspected = seen
-                # Every event loop reads its sockets between two timers.
-                due = now + self._timeout * (SILENCE if self.silent else PATIENCE)
+                # Every event loop reads its sockets between two timers. Where this one was late, the server, perhaps
+                # on the same machine, may have been as late.
+                due = now + self._timeout * (SILENCE if self.silent else PATIENCE) + min(late, self._timeout)
         else:
             self._suspected = None
         self._timer = self._loop.call_later(due - now, self._look)

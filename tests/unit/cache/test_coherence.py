@@ -288,6 +288,23 @@ class TestSingleFlight:
 
         play(scene, count=1)
 
+    def test_a_line_that_is_only_late_makes_no_second_load(self, play):
+        source = Source(seconds=10.0)
+
+        async def scene(a: Cache, b: Cache) -> None:
+            first = asyncio.create_task(a.get_or_set("k", source))
+            await asyncio.sleep(0.1)
+            second = asyncio.create_task(b.get_or_set("k", source))
+            for moment in (0.5, 2.0, 3.0):  # while it waits, and when it asks again
+                await asyncio.sleep(moment)
+                line(b).cut()
+                await asyncio.sleep(0.3)
+                line(b).mend(gapless=True)
+            assert tuple(await asyncio.gather(first, second)) == (1, 1)
+            assert source.loads == 1
+
+        play(scene)
+
     def test_a_lease_whose_holder_died_is_taken_over(self, play, store, clock):
         source = Source()
 
