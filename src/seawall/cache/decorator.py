@@ -17,6 +17,7 @@ from seawall.cache.fill import Order
 from seawall.cache.freshness import Freshness
 from seawall.cache.given import tags_of
 from seawall.cache.keys import KeyTemplate
+from seawall.cache.methods import Receiver
 from seawall.cache.node import Node
 from seawall.cache.values import opened
 from seawall.core.errors import OptionError
@@ -44,7 +45,11 @@ class CachedFunction(Protocol[P, R]):
         ...
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
-        """The key under which the result of this call is kept."""
+        """The key under which the result of this call is kept.
+
+        Of a method too: `Service.podcasts.key(service, 7)`; where `self` is ignored, it may be left out, as in
+        `service.podcasts.key(7)`. So with `invalidate`. `refresh` calls the method, so it is always told `self`.
+        """
         ...
 
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -79,8 +84,11 @@ class Caching(Generic[P, R]):
                 raise OptionError("Cache.cached", "parameter", parameter, "a name that does not begin with _seawall")
         if ttl is not None:
             number("Cache.cached", "ttl", ttl, at_least=0)
+        if template is None:
+            _check_name(function)
         name = f"{function.__module__}.{function.__qualname__}"
         self.template = KeyTemplate(template, signature, ignore=ignore, name=name)
+        self.receiver = Receiver(function, signature, self.template.ignore)
         self.tags = [
             KeyTemplate(tag, signature, ignore=_unnamed(tag, signature)) for tag in tags_of("Cache.cached", tags)
         ]
@@ -89,6 +97,10 @@ class Caching(Generic[P, R]):
         self.function = function
         self.awaiting = inspect.iscoroutinefunction(function)
         self.freshness = cache.options(category) if freshness is None else freshness
+        owner = cache.templates.setdefault(self.template.template, name)
+        if owner != name:
+            allowed = f"another one for {name}: {owner} has it, and each would give the other's results"
+            raise OptionError("Cache.cached", "template", self.template.template, allowed)
         self.ttl = ttl
         self.meter = cache.meter_of(category, self.template.template)
         self.fast: dict[Any, Node] = cache.memory.alias()
@@ -125,7 +137,7 @@ class Caching(Generic[P, R]):
         """Find the entry of `key` under `alias` from now on, if it is found fast under its key."""
         node = self.cache.memory.fast.get(key)
         # An argument that can change is another one then, whatever its hash and its equality say.
-        if node is not None and alias is not None and immutable(alias):
+        if node is not None and alias is not ... and immutable(alias):
             self.cache.memory.add_alias(node, self.fast, alias)
 
     async def refresh(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -152,15 +164,15 @@ def decorate(caching: Caching[P, R]) -> CachedFunction[P, R]:
     used = [name for name in parameters if name not in caching.template.ignore]
     plain = {field for _, field, _, _ in Formatter().parse(caching.template.template) if field}
     # Arguments that are the key's very parts find the entry by themselves: equal arguments have equal keys.
-    alias = f"({', '.join(used)}{',' if len(used) != 1 else ''})" if plain.issuperset(used) else "None"
-    if alias == "(,)":
-        alias = "()"
+    alias = "..."
+    if plain.issuperset(used):
+        alias = used[0] if len(used) == 1 else f"({', '.join(used)})"
     bound: dict[str, Any] = {}
     declared = keys.declared_parameters(caching.signature, bound)
     args, kwargs = _forwarded(caching.signature)
     look = (
         ""
-        if alias == "None"
+        if alias == "..."
         else f"""
     try:
         node = _seawall_fast[{alias}]
@@ -182,15 +194,17 @@ def decorate(caching: Caching[P, R]) -> CachedFunction[P, R]:
     exec(compile(source, f"<seawall cached {function.__qualname__}>", "exec"), scope)  # noqa: S102 - names only
     cached: Any = functools.wraps(function)(scope["cached"])
 
+    first = caching.receiver.first
+
     @functools.wraps(function)
     def key(*args: Any, **kwargs: Any) -> str:
-        return caching.template.of(*args, **kwargs)
+        return caching.template.of(*first("key", args, kwargs, needed=False), **kwargs)
 
     async def invalidate(*args: Any, **kwargs: Any) -> None:
-        await caching.cache.delete(caching.template.of(*args, **kwargs))
+        await caching.cache.delete(caching.template.of(*first("invalidate", args, kwargs, needed=False), **kwargs))
 
     async def refresh(*args: Any, **kwargs: Any) -> Any:
-        return await caching.refresh(args, kwargs)
+        return await caching.refresh(first("refresh", args, kwargs, needed=True), kwargs)
 
     cached.key, cached.invalidate, cached.refresh = key, invalidate, refresh
     return cast("CachedFunction[P, R]", cached)
@@ -207,6 +221,17 @@ def _check(function: Any) -> None:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         allowed = "a function that returns its result; a generator is empty when it has been read, so return a list"
         raise OptionError("Cache.cached", "function", function.__qualname__, allowed)
+
+
+def _check_name(function: Any) -> None:
+    """Refuse what can't be told by its name from another function that gives other results."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    harmless = () if code is None else ("__class__", code.co_name)  # of `super()`, and of recursion
+    free = [] if code is None else [name for name in code.co_freevars if name not in harmless]
+    if free or function.__name__ == "<lambda>":
+        why = f"uses {', '.join(free)} of the function around it" if free else "has no name"
+        allowed = f"one with what tells its keys from those of its like; {function.__qualname__} {why}"
+        raise OptionError("Cache.cached", "template", None, allowed)
 
 
 def _forwarded(signature: Signature) -> tuple[str, str]:

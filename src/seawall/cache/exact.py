@@ -230,7 +230,9 @@ def difference(before: Any, after: Any, path: str = "value", *, ignored: frozens
     if kind is type(after) and kind in _COMPARED and before == after:
         return None
     if kind is not type(after):
-        return f"{path} is a {kind.__qualname__} and would come back as a {type(after).__qualname__}"
+        # Where a float is declared, a whole number is one, as type checkers have it.
+        equal = kind is int and type(after) is float and before == after
+        return None if equal else f"{path} is a {kind.__qualname__} and would come back as a {type(after).__qualname__}"
     names = _field_names(before)
     if names is not None:
         return next(_differences(before, after, path, [name for name in names if name not in ignored], ignored), None)
@@ -280,8 +282,8 @@ def _equal(before: Any, after: Any) -> bool:
     if isinstance(before, Enum):
         return before is after
     if isinstance(before, (set, frozenset)):
-        kinds = [sorted(type(each).__qualname__ for each in every) for every in (before, after)]
-        return bool(before == after) and kinds[0] == kinds[1]
+        found = {each: each for each in after}
+        return bool(before == after) and all(difference(each, found[each]) is None for each in before)
     if isinstance(before, (Decimal, float)):
         # As text: Decimal("1.0") equals Decimal("1") and 0.0 equals -0.0, NaN equals nothing; clients see text.
         return str(before) == str(after)

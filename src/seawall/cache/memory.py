@@ -115,14 +115,9 @@ class MemoryTier:
                 node = Node(key)
                 node.weight = weight
             else:
-                self._demote(node)
-                self._queues.reweigh(node, weight)
-                if node.meter is not meter:
-                    node.meter.hits += node.hits
-                    meter.hits -= node.hits  # they are the node's, which counts for its new meter from now on
-                if node.tags != tags:
-                    self._untag(node)
+                self._renew(node, weight, meter, tags)
             node.value = value
+            node.read_as = type(value)
             node.version = version
             node.stored = stored
             node.fresh_until = fresh_until
@@ -140,12 +135,25 @@ class MemoryTier:
                 self.nodes[key] = node
                 self._queues.admit(node)
                 meter.returned += node.main
-            for victim in self._queues.victims():
-                self.evicted += 1
-                victim.meter.evicted += 1  # type: ignore[attr-defined]
-                self._unlink(victim)  # type: ignore[arg-type]
+            self._evict()
             self._sweep()
             return not node.gone
+
+    def _renew(self, node: Node, weight: int, meter: Meter, tags: tuple[str, ...]) -> None:
+        """Prepare a node that is there for another value."""
+        self._demote(node)
+        self._queues.reweigh(node, weight)
+        if node.meter is not meter:
+            node.meter.hits += node.hits
+            meter.hits -= node.hits  # they are the node's, which counts for its new meter from now on
+        if node.tags != tags:
+            self._untag(node)
+
+    def _evict(self) -> None:
+        for victim in self._queues.victims():
+            self.evicted += 1
+            victim.meter.evicted += 1  # type: ignore[attr-defined]
+            self._unlink(victim)  # type: ignore[arg-type]
 
     def _sweep(self) -> None:
         """Look at the next two entries, and remove what has no use any more: each put pays for the sweep."""

@@ -38,6 +38,7 @@ class MsgspecCodec:
     What comes back equals what was stored, in its very class, or `encode` raises. `of(Any)` takes None, bool, int,
     float, str, bytes, list and dict, of any depth; everything else needs its type.
 
+    - A whole number where a float is declared comes back as the equal float, or is refused where there is none.
     - An aware datetime keeps its offset, not the name of its zone.
     - A pydantic model is validated again by field name when read; aliases, computed fields and serializers have no
       part in it, a `SecretStr` is stored with its value (put `Encrypt` around it). Private attributes are not

@@ -49,12 +49,14 @@ class Node:
     """An entry in memory. Times are seconds of the monotonic clock; `version` orders it among writes of its key."""
 
     __slots__ = (
-        "aliases", "epoch", "fresh_until", "freshness", "gone", "hits", "key", "main", "meter", "refresh_at",
-        "rests_until", "seen", "stored", "tags", "validator", "value", "version", "weight",
+        "aliases", "epoch", "fresh_until", "freshness", "gone", "hits", "key", "main", "meter", "read_as",
+        "refresh_at", "rests_until", "seen", "stored", "tags", "validator", "value", "version", "weight",
     )  # fmt: skip
 
     key: str
     value: Any
+    read_as: Any
+    """What it is known to be: its class, or the type as which it was last read."""
     version: int
     stored: float
     fresh_until: float

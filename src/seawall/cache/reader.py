@@ -7,6 +7,7 @@ from typing import Any
 from seawall.cache.errors import LoadTimeoutError
 from seawall.cache.fill import Answer, Filler, Order
 from seawall.cache.flight import Flight, StillFlyingError, circular
+from seawall.cache.loading import MISSING
 from seawall.cache.memory import MemoryTier
 from seawall.cache.node import Node
 from seawall.cache.shared import Shared
@@ -41,24 +42,40 @@ class Reader:
         return None
 
     async def get(self, order: Order, default: Any) -> Any:
-        """The fresh value of `order.key` without a load, else `default`."""
-        node = self.fresh(order.key)
+        """The fresh value of `order.key` without a load, else `default`. Raises the error it stands for."""
+        found = await self.find(order)
+        return default if found is MISSING else opened(found)
+
+    async def find(self, order: Order) -> Any:
+        """What is kept of the fresh value of `order.key`, without a load; `MISSING` where there is none."""
+        node = self._fitting(order)
         if node is not None:
             node.hits += 1
-            return opened(node.value)
+            return node.value
         seen = await self._read(order)
         now = self._monotonic()
         if seen is not None and now < seen.fresh_until:
             self._count_remote(order)
-            return owned(seen)
+            return seen.own
         # The tier may have gone while it was asked: then memory answers after all.
-        if not self.shared.available and (node := self.fresh(order.key)) is not None:
+        if not self.shared.available and (node := self._fitting(order)) is not None:
             order.meter.stale_hits += 1
-            return opened(node.value)
+            return node.value
         node = self.memory.nodes.get(order.key)
         order.meter.misses += 1
         order.meter.expired += seen is not None or (node is not None and node.fresh_until <= now)
-        return default
+        return MISSING
+
+    def _fitting(self, order: Order) -> Node | None:
+        """The node of `order.key` that may be answered as it is, to who asks for a type too."""
+        node = self.fresh(order.key)
+        wanted = order.type
+        if node is None or wanted is None or wanted is node.read_as or wanted == node.read_as:
+            return node
+        if not self.values.fits(node.value, wanted):
+            return None
+        node.read_as = wanted
+        return node
 
     async def answer(self, order: Order) -> Any:
         """What `get_or_set` gives for `order`."""

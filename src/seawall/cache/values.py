@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from seawall.cache.codec import Codec, immutable
+from seawall.cache.codec import Codec, TypedCodec, immutable
 from seawall.cache.errors import DecodeError, UnserializableError
 from seawall.cache.freshness import Freshness
+from seawall.cache.loading import MISSING
 from seawall.cache.memory import MemoryTier
 from seawall.cache.node import Packed, Raised, size_of
 from seawall.cache.record import ERROR, VALUE, Record
@@ -30,6 +31,11 @@ def opened(value: Any) -> Any:
     return value
 
 
+def is_value(kept: Any) -> bool:
+    """Whether what is kept is a value: there is one, and it is no error."""
+    return kept is not MISSING and type(kept) is not Raised
+
+
 def same(old: Any, new: Any) -> bool:
     """Whether two kept values are equal, as far as that can be told from their bytes or by their own comparison."""
     if type(old) is Packed:
@@ -38,6 +44,14 @@ def same(old: Any, new: Any) -> bool:
         return type(old) is type(new) and bool(old == new)
     except Exception:  # noqa: BLE001 - a class decides how it is compared, and what it raises
         return False
+
+
+def _takes(typed: TypedCodec, value: Any) -> bool:
+    try:
+        typed.encode(value)
+    except UnserializableError:
+        return False
+    return True
 
 
 class Seen(NamedTuple):
@@ -78,8 +92,9 @@ class Values:
         self.codec = codec
         self.max_value_bytes = max_value_bytes
         self.transforms = transforms
-        for type_ in (Any, UUID, Decimal, datetime, date):  # so that these are read also where none was written
-            codec.of(type_)
+        for type_ in (str, int, float, bool, bytes, UUID, Decimal, datetime, date):
+            codec.of(type_)  # so that these are read also where none was written
+        self._untyped = codec.of(Any)
         self._monotonic = memory.clock.monotonic
         self._by_id = {transform.id: transform for transform in transforms}
 
@@ -96,6 +111,20 @@ class Values:
         except RecursionError:
             raise UnserializableError(name_of(type(value)), "it is nested too deeply, or contains itself") from None
         return Kept(value if shareable else Packed(data, typed), data, typed.fingerprint)
+
+    def fits(self, value: Any, type_: Any) -> bool:
+        """Whether `value`, as memory keeps it, may be read as `type_`."""
+        kind = type(value)
+        if type_ is Any or kind is Raised:
+            return True
+        typed = self.codec.of(type_)
+        return self._suit(value.data, value.codec.fingerprint, typed) if kind is Packed else _takes(typed, value)
+
+    def _suit(self, payload: bytes, fingerprint: bytes, typed: TypedCodec) -> bool:
+        """Whether bytes with `fingerprint` may be read as `typed`: its own, and what nobody gave a type if it fits."""
+        if fingerprint == typed.fingerprint:
+            return True
+        return fingerprint == self._untyped.fingerprint and _takes(typed, self._untyped.decode(payload))
 
     def _error(self, error: Exception) -> bytes | None:
         """An error as bytes; None where its arguments can't be, which keeps it in memory only."""
@@ -188,8 +217,9 @@ class Values:
         if record.kind != VALUE:
             raised = self._raised(order, record.kind, payload)
             return raised, raised
-        typed = self.codec.known(record.fingerprint) if order.type is None else self.codec.of(order.type)
-        if typed is None or typed.fingerprint != record.fingerprint:
+        declared = order.type is not None and order.type is not Any
+        typed = self.codec.of(order.type) if declared else self.codec.known(record.fingerprint)
+        if typed is None or not self._suit(payload, record.fingerprint, typed):
             raise DecodeError("cache record", "another type")
         value = typed.decode(payload)
         return (value, value) if immutable(value) else (Packed(payload, typed), value)

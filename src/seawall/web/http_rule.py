@@ -125,36 +125,20 @@ def http_cached(
     One run of the endpoint serves all who ask meanwhile. **A stored response is given without the endpoint's
     dependencies being run.**
     """
-    number("http_cached", "max_age", max_age, at_least=0, integer=True)
     number("http_cached", "max_bytes", max_bytes, at_least=1, integer=True)
-    for option, value in (("s_maxage", s_maxage), ("stale_while_revalidate", stale_while_revalidate)):
-        if value is not None:
-            number("http_cached", option, value, at_least=0, integer=option == "s_maxage")
-    if ttl is not None:
-        number("http_cached", "ttl", ttl, above=0)
     if not STORABLE.issuperset(statuses):
         raise OptionError("http_cached", "statuses", statuses, f"among {sorted(STORABLE)}")
     if isinstance(tags, str) or (query is not None and isinstance(query, str)) or isinstance(vary, str):
         raise OptionError("http_cached", "tags, query or vary", tags or query or vary, "a list of strings")
-    freshness: Any = None
-    if cache is not None:
-        # A caller who left with a stale response would leave a run behind that uses his request.
-        changed: dict[str, Any] = {"soft_timeout": None}
-        changed |= {} if ttl is None else {"ttl": ttl}
-        changed |= {} if stale_while_revalidate is None else {"stale_while_revalidate": stale_while_revalidate}
-        freshness = dataclasses.replace(cache.options(category), **changed)
-    lasts = [f"max-age={max_age}"] if max_age or s_maxage else ["no-cache"]
-    if s_maxage is not None:
-        lasts.append(f"s-maxage={s_maxage}")
-    if stale_while_revalidate and (max_age or s_maxage):
-        lasts.append(f"stale-while-revalidate={stale_while_revalidate:.0f}")
+    freshness = _freshness(cache, category, ttl, stale_while_revalidate)
+    public = _public(max_age, s_maxage, stale_while_revalidate)
     rule = Rule(
         cache=cache,
         ttl=0.0 if freshness is None else freshness.ttl,
         freshness=freshness,
         category=category,
         tags=tuple(tags),
-        public=", ".join(["public", *lasts]),
+        public=public,
         private=f"private, {f'max-age={max_age}' if max_age else 'no-cache'}",
         vary=tuple(name.lower() for name in vary),
         query=None if query is None else frozenset(query),
@@ -168,19 +152,51 @@ def http_cached(
     )
 
     def mark(endpoint: F) -> F:
-        names = set[str]().union(*map(_names, rule.tags))
-        if inspect.isgeneratorfunction(endpoint) or inspect.isasyncgenfunction(endpoint):
-            message = f"{endpoint.__qualname__} streams; http_cached keeps whole responses"
-            raise TypeError(message)
-        unknown = names.difference(inspect.signature(endpoint).parameters)
-        if unknown:
-            allowed = f"the parameters of {endpoint.__qualname__}"
-            raise OptionError("http_cached", "tags", ", ".join(sorted(unknown)), allowed)
-        marked = _noting(endpoint) if names else endpoint
-        setattr(marked, RULE, rule)
-        return marked
+        return _marked(endpoint, rule)
 
     return mark
+
+
+def _public(max_age: int, s_maxage: int | None, stale_while_revalidate: float | None) -> str:
+    """The Cache-Control of a response that is for all."""
+    number("http_cached", "max_age", max_age, at_least=0, integer=True)
+    directives = ["public", f"max-age={max_age}" if max_age or s_maxage else "no-cache"]
+    if s_maxage is not None:
+        number("http_cached", "s_maxage", s_maxage, at_least=0, integer=True)
+        directives.append(f"s-maxage={s_maxage}")
+    if stale_while_revalidate and (max_age or s_maxage):
+        directives.append(f"stale-while-revalidate={stale_while_revalidate:.0f}")
+    return ", ".join(directives)
+
+
+def _freshness(
+    cache: ResponseCache | None, category: str, ttl: float | None, stale_while_revalidate: float | None
+) -> Any:
+    """The category's options, with those given in their place."""
+    # A caller who left with a stale response would leave a run behind that uses his request.
+    changed: dict[str, Any] = {"soft_timeout": None}
+    if ttl is not None:
+        number("http_cached", "ttl", ttl, above=0)
+        changed["ttl"] = ttl
+    if stale_while_revalidate is not None:
+        number("http_cached", "stale_while_revalidate", stale_while_revalidate, at_least=0)
+        changed["stale_while_revalidate"] = stale_while_revalidate
+    return None if cache is None else dataclasses.replace(cache.options(category), **changed)
+
+
+def _marked(endpoint: F, rule: Rule) -> F:
+    """`endpoint` with its rule, for `install_http_cache` to find."""
+    names = set[str]().union(*map(_names, rule.tags))
+    if inspect.isgeneratorfunction(endpoint) or inspect.isasyncgenfunction(endpoint):
+        message = f"{endpoint.__qualname__} streams; http_cached keeps whole responses"
+        raise TypeError(message)
+    unknown = names.difference(inspect.signature(endpoint).parameters)
+    if unknown:
+        allowed = f"the parameters of {endpoint.__qualname__}"
+        raise OptionError("http_cached", "tags", ", ".join(sorted(unknown)), allowed)
+    marked = _noting(endpoint) if names else endpoint
+    setattr(marked, RULE, rule)
+    return marked
 
 
 def tags_of(rule: Rule, arguments: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -1,11 +1,11 @@
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from seawall.testing import FakeClock, virtual_time
-from seawall.testing.tier import Store
+from seawall.cache import Cache, MemoryTier
+from seawall.testing import FakeClock, Store, StoreTier, virtual_time
 
 
 @pytest.fixture
@@ -46,3 +46,14 @@ class Source:
 @pytest.fixture
 def source() -> Source:
     return Source()
+
+
+def twice(function: Callable[[Cache], Awaitable[None]]) -> None:
+    """Runs a scene on a real loop (entries are found fast there), with memory alone and with a tier behind it."""
+
+    async def main() -> None:
+        for tiers in ((), (StoreTier(Store()),), (MemoryTier(max_entries=0), StoreTier(Store()))):
+            async with Cache(*(tiers or (MemoryTier(),))) as cache:
+                await function(cache)
+
+    asyncio.run(main())

@@ -1,37 +1,24 @@
-"""`@cache.cached`: every kind of function and argument, and what callers do to what they get."""
+"""`@cache.cached`: every kind of function and argument."""
 
 import asyncio
 import dataclasses
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from seawall.cache import (
     MISSING,
     Cache,
     Freshness,
-    MemoryTier,
     UnserializableError,
     UnstableKeyError,
     loading,
 )
 from seawall.core import OptionError
-from seawall.testing import Store, StoreTier
-
-
-def twice(function: Callable[[Cache], Awaitable[None]]) -> None:
-    """Runs a scene on a real loop (entries are found fast there), with memory alone and with a tier behind it."""
-
-    async def main() -> None:
-        for tiers in ((), (StoreTier(Store()),), (MemoryTier(max_entries=0), StoreTier(Store()))):
-            async with Cache(*(tiers or (MemoryTier(),))) as cache:
-                await function(cache)
-
-    asyncio.run(main())
+from tests.unit.cache.conftest import twice
 
 
 class TestSignatures:
@@ -161,45 +148,6 @@ class TestKinds:
     def test_a_descriptor_is_refused_with_the_order_that_works(self, kind):
         with pytest.raises(OptionError, match=f"@{kind.__name__}"):
             Cache().cached("k:{number}")(kind(lambda number: number))
-
-    def test_methods_of_every_kind(self):
-        async def scene(cache: Cache) -> None:
-            class Service:
-                def __init__(self, name: str) -> None:
-                    self.name = name
-
-                @cache.cached("method:{self.name}:{number}")
-                async def method(self, number: int) -> str:
-                    return f"{self.name} {number}"
-
-                @cache.cached("ignoring:{number}", ignore=("self",))
-                async def ignoring(self, number: int) -> str:
-                    return f"{self.name} {number}"
-
-                @classmethod
-                @cache.cached("class:{cls.__name__}:{number}")
-                async def of_class(cls, number: int) -> str:
-                    return f"{cls.__name__} {number}"
-
-                @staticmethod
-                @cache.cached("static:{number}")
-                async def static(number: int) -> str:
-                    return f"static {number}"
-
-            class Other(Service):
-                pass
-
-            a, b = Service("a"), Service("b")
-            for _ in range(3):
-                assert [await each.method(1) for each in (a, b)] == ["a 1", "b 1"]
-                assert [await each.of_class(1) for each in (a, Other("c"))] == ["Service 1", "Other 1"]
-                assert [await each.static(1) for each in (a, b)] == ["static 1"] * 2
-                if cache.memory.max_entries or cache.tier:
-                    assert [await each.ignoring(1) for each in (a, b)] == ["a 1"] * 2
-            await Service.ignoring.invalidate(a, 1)
-            assert await b.ignoring(1) == "b 1"
-
-        twice(scene)
 
     def test_a_function_that_returns_an_awaitable_is_awaited_or_refused_never_lost(self):
         async def load(number: int) -> int:
@@ -342,93 +290,3 @@ class TestCalls:
             assert await function(5) == 4
 
         twice(scene)
-
-
-@dataclasses.dataclass
-class Point:
-    tags: list[str]
-
-
-class Model(BaseModel):
-    tags: list[str]
-
-
-class TestIsolation:
-    """Whatever a caller does to what he got, nobody else sees it, however it was found."""
-
-    @pytest.mark.parametrize("blocking", [False, True])
-    @pytest.mark.parametrize(
-        "make", [lambda: ["a"], lambda: {"tags": ["a"]}, lambda: Point(["a"]), lambda: Model(tags=["a"])]
-    )
-    def test_of_what_a_function_returned(self, make, blocking):
-        def spoil(found: Any) -> None:
-            assert found == make()
-            tags = found if isinstance(found, list) else found["tags"] if isinstance(found, dict) else found.tags
-            tags.append("spoilt")
-            if isinstance(found, dict):
-                found["new"] = 1
-
-        async def scene(cache: Cache) -> None:
-            options: Any = {"type": type(make()) if not isinstance(make(), list) else None}
-            if blocking:
-                now = cache.cached("k:{number}", **options)(lambda number: make())
-                for _ in range(4):
-                    spoil(now(1))
-                    spoil(await asyncio.to_thread(now, 1))
-                    spoil(await now.refresh(1))
-            else:
-
-                async def load(number: int) -> Any:
-                    await asyncio.sleep(0.001)
-                    return make()
-
-                later = cache.cached("k:{number}", **options)(load)
-                for _ in range(2):
-                    for found in await asyncio.gather(*(later(1) for _ in range(10))):
-                        spoil(found)
-                    for found in await asyncio.gather(*(later.refresh(1) for _ in range(10))):
-                        spoil(found)
-                cache.memory.clear()
-                for found in await asyncio.gather(*(later(1) for _ in range(10))):
-                    spoil(found)
-                for _ in range(3):
-                    spoil(await later(1))
-                    spoil(await cache.get("k:1", make()))
-                    spoil((await cache.get_many(["k:1"])).get("k:1", make()))
-                    spoil(cache.get_nowait("k:1", make()))
-
-        twice(scene)
-
-    def test_of_what_was_stored(self):
-        async def scene(cache: Cache) -> None:
-            value = {"tags": ["a"]}
-            await cache.set("k", value)
-            value["tags"].append("spoilt")
-            found = await cache.get("k", {"tags": ["a"]})
-            assert found == {"tags": ["a"]}
-            found["tags"].clear()
-            assert await cache.get("k", {"tags": ["a"]}) == {"tags": ["a"]}
-
-        twice(scene)
-
-    def test_of_what_is_stale(self, run, clock):
-        store = Store(clock=clock)
-        freshness = Freshness(ttl=1.0, jitter=0.0, stale_while_revalidate=10.0, fail_safe=100.0)
-
-        async def fails(load: Any) -> Any:
-            assert load.stale == ["a"]
-            load.stale.append("spoilt")
-            await asyncio.sleep(0.1)
-            raise ConnectionError
-
-        async def main() -> None:
-            async with Cache(MemoryTier(), StoreTier(store), freshness=freshness, clock=clock) as cache:
-                await cache.set("k", ["a"])
-                for seconds in (2.0, 2.0, 20.0, 20.0):
-                    await asyncio.sleep(seconds)
-                    for found in await asyncio.gather(*(cache.get_or_set("k", fails) for _ in range(5))):
-                        assert found == ["a"]
-                        found.append("spoilt")
-                    cache.memory.clear()
-
-        run(main())
