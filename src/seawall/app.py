@@ -17,6 +17,7 @@ from seawall.telemetry import logs
 
 if TYPE_CHECKING:
     from seawall.cache import Cache, Freshness, Warmer
+    from seawall.database import Database
 
 _logger = logging.getLogger("seawall")
 App = TypeVar("App", bound=Any)
@@ -114,6 +115,8 @@ class Seawall:
             for category, ttl in settings.cache_ttls.items():
                 categories[category] = dataclasses.replace(categories.get(category, default), ttl=ttl)
             cache = Cache(*tiers, categories=categories, breaker=breaker, clock=self.clock, events=self.events)
+            if "database" in self.__dict__:
+                cache.shared.consistency = self.database
         except ImportError as error:
             if isinstance(error, MissingExtraError):
                 raise
@@ -121,6 +124,33 @@ class Seawall:
         self._cache_breaker = breaker
         self._lifecycle.add(cache)
         return cache
+
+    @cached_property
+    def database(self) -> Database:
+        """The service's database: an SQLite file, or the PostgreSQL servers of the settings. Made when first asked for.
+
+        Ask for it before the service starts.
+        """
+        try:
+            from seawall.database import Database  # noqa: PLC0415 - the database extra
+        except ImportError as error:
+            raise MissingExtraError("Seawall.database", error.name or "sqlalchemy", "database") from error
+        settings = self.settings
+        database = Database(
+            settings.database_url or f"sqlite:///{self.service}.db",
+            replicas=settings.database_replica_urls,
+            pool_size=settings.database_pool_size,
+            max_overflow=settings.database_max_overflow,
+            pool_timeout=settings.database_pool_timeout,
+            pool_recycle=settings.database_pool_recycle,
+            key=settings.secret_key,
+            clock=self.clock,
+            events=self.events,
+        )
+        self._lifecycle.add(database)
+        if "cache" in self.__dict__:
+            self.cache.shared.consistency = database
+        return database
 
     @cached_property
     def warmer(self) -> Warmer:
@@ -166,6 +196,7 @@ class Seawall:
             pipelines=self._pipelines,
             breakers=lambda: self.breakers,
             cache=(self.cache, self.warmer) if "cache" in self.__dict__ else None,
+            consistency=self.database if "database" in self.__dict__ else None,
             checks=self.check,
             ready=lambda: self._ready,
             running=self._running,

@@ -60,6 +60,19 @@ def _redis_url(value: str) -> str:
     return value
 
 
+def _database_url(value: str) -> str:
+    if not value.startswith(
+        ("postgresql://", "postgresql+asyncpg://", "postgres://", "sqlite://", "sqlite+aiosqlite://")
+    ):
+        message = "a URL that begins with postgresql:// or sqlite://"
+        raise ValueError(message)
+    return value
+
+
+def _database_urls(value: str) -> tuple[str, ...]:
+    return tuple(_database_url(url.strip()) for url in value.split(",") if url.strip())
+
+
 def _level(value: str) -> str:
     if value.upper() in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
         return value.upper()
@@ -90,6 +103,9 @@ class Settings:
     cache_ttl: seconds an entry is fresh where its category says nothing else. cache_ttls: by category, from
     `CACHE_TTL_<CATEGORY>`. cache_max_entries: how many entries memory holds. cache_namespace: what the keys in Redis
     begin with; None takes the service's name.
+    database_url: None is a file of SQLite named after the service. database_replica_urls: separated by commas. Of the
+    pool, for each server: connections kept, more while needed, seconds to wait for one, seconds until it is replaced.
+    secret_key: what cookies of ours are signed with; the same in every process.
     """
 
     admin_token: str | None = _variable("SEAWALL_ADMIN_TOKEN", _secret, None, secret=True)
@@ -100,6 +116,13 @@ class Settings:
     cache_ttls: Mapping[str, float] = field(default_factory=dict)
     cache_max_entries: int = _variable("CACHE_MAX_ENTRIES", _count, 10_000)
     cache_namespace: str | None = _variable("CACHE_NAMESPACE", str, None)
+    database_url: str | None = _variable("DATABASE_URL", _database_url, None, secret=True)
+    database_replica_urls: tuple[str, ...] = _variable("DATABASE_REPLICA_URLS", _database_urls, (), secret=True)
+    database_pool_size: int = _variable("DATABASE_POOL_SIZE", _count, 10)
+    database_max_overflow: int = _variable("DATABASE_MAX_OVERFLOW", _count, 20)
+    database_pool_timeout: float = _variable("DATABASE_POOL_TIMEOUT", _seconds, 30.0)
+    database_pool_recycle: float = _variable("DATABASE_POOL_RECYCLE", _seconds, 3600.0)
+    secret_key: str | None = _variable("SEAWALL_SECRET_KEY", _secret, None, secret=True)
     log_level: str = _variable("LOG_LEVEL", _level, "INFO")
     log_json_format: bool = _variable("LOG_JSON_FORMAT", _switch, True)
 

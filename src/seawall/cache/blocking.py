@@ -125,7 +125,7 @@ def answer(cache: Cache, order: Order, loop: asyncio.AbstractEventLoop | None, t
     with turns(order.key):
         node = cache.reader.fresh(order.key)
         if node is not None:
-            node.hits += 1
+            node.hits += 1.0
             return opened(node.value)
         return _here(cache, order)
 

@@ -11,6 +11,7 @@ from seawall.cache import advice, analytics, blocking
 from seawall.cache.advice import Recommendation
 from seawall.cache.analytics import HOT_KEYS, CacheStatistics
 from seawall.cache.codec import Codec
+from seawall.cache.collaborators import Breaker, Consistency
 from seawall.cache.decorator import CachedFunction, Caching, decorate
 from seawall.cache.errors import ValueTooLargeError
 from seawall.cache.fill import Filler, Order
@@ -21,7 +22,7 @@ from seawall.cache.loading import Loader
 from seawall.cache.memory import MemoryTier
 from seawall.cache.meter import Meter
 from seawall.cache.reader import Reader
-from seawall.cache.shared import Breaker, Shared
+from seawall.cache.shared import Shared
 from seawall.cache.tier import Tier
 from seawall.cache.values import Values, is_value, opened
 from seawall.core import SYSTEM_CLOCK, Clock, Events, Health, Status
@@ -47,7 +48,8 @@ class Cache:
     tiers: a `MemoryTier`, a shared `Tier`, or both; memory alone by default. freshness: the options where no
     category gives others. categories: options by name. codec: how values become bytes; msgspec's by default.
     transforms: what is done to the bytes on their way to the shared tier, in order: compress, then encrypt.
-    max_value_bytes: the largest value that is kept. breaker: a circuit breaker around the shared tier.
+    max_value_bytes: the largest value that is kept. breaker: a circuit breaker around the shared tier. consistency: the
+    database that loaders read, so that after a change they don't read from a replica that hasn't seen it.
 
     Guarantees: one load of a key at a time in this process, and in all that share the tier while it answers; a value
     loaded before a change of its key or tags is not kept after it; a caller that is cancelled harms no other; no
@@ -66,6 +68,7 @@ class Cache:
         transforms: Sequence[Any] = (),
         max_value_bytes: int = 1_000_000,
         breaker: Breaker | None = None,
+        consistency: Consistency | None = None,
         clock: Clock = SYSTEM_CLOCK,
         events: Events | None = None,
     ) -> None:
@@ -80,6 +83,7 @@ class Cache:
 
             codec = MsgspecCodec()
         self.shared = Shared(name, self.memory, self.tier, breaker, self.events, clock)
+        self.shared.consistency = consistency
         self.values = Values(self.memory, self.shared, codec, max_value_bytes, tuple(transforms))
         self.meters: dict[tuple[str, str], Meter] = {}
         self.templates: dict[str, str] = {}
@@ -138,7 +142,7 @@ class Cache:
             pass  # what follows is no part of the handling of this error
         else:
             if type is None or type is node.read_as or type == node.read_as:
-                node.hits += 1
+                node.hits += 1.0
                 return node.value
         return await self.reader.get(self._order(key, type), default)
 
@@ -153,11 +157,11 @@ class Cache:
         except KeyError:
             found = self.reader.fresh(key)
         else:
-            node.hits += 1
+            node.hits += 1.0
             return node.value
         if found is None:
             return default
-        found.hits += 1
+        found.hits += 1.0
         return opened(found.value)
 
     async def get_or_set(
@@ -185,7 +189,7 @@ class Cache:
         except KeyError:
             pass
         else:
-            node.hits += 1
+            node.hits += 1.0
             return node.value
         options = self.options(category) if freshness is None else freshness
         if ttl is not None:

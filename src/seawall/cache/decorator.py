@@ -150,7 +150,7 @@ class Caching(Generic[P, R]):
         order = self.order(args, kwargs)
         node = self.cache.reader.fresh(order.key)
         if node is not None:
-            node.hits += 1
+            node.hits += 1.0
             self.found(order.key, alias)
             return opened(node.value)
         return self.cache.answer_blocking(order)
@@ -179,7 +179,7 @@ def decorate(caching: Caching[P, R]) -> CachedFunction[P, R]:
     except (KeyError, TypeError):
         pass
     else:
-        node.hits += 1
+        node.hits += 1.0
         return node.value"""
     )
     source = f"""

@@ -217,7 +217,10 @@ class Filler:
         task = asyncio.current_task()
         try:
             async with limit:
-                return await run(order.loader, load)
+                if self.shared.consistency is None:
+                    return await run(order.loader, load)
+                with self.shared.consistency.loading():
+                    return await run(order.loader, load)
         except TimeoutError as error:
             if timeout is None or not limit.expired():
                 raise

@@ -144,8 +144,8 @@ class MemoryTier:
         self._demote(node)
         self._queues.reweigh(node, weight)
         if node.meter is not meter:
-            node.meter.hits += node.hits
-            meter.hits -= node.hits  # they are the node's, which counts for its new meter from now on
+            node.meter.hits += int(node.hits)
+            meter.hits -= int(node.hits)  # they are the node's, which counts for its new meter from now on
         if node.tags != tags:
             self._untag(node)
 
@@ -287,7 +287,7 @@ class MemoryTier:
         self._demote(node)
         node.meter.collect(node)
         if node.hits:
-            self.departed.add(node.key, node.hits)
+            self.departed.add(node.key, int(node.hits))
         if self.nodes.get(node.key) is node:
             del self.nodes[node.key]
         self._untag(node)

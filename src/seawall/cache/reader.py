@@ -50,7 +50,7 @@ class Reader:
         """What is kept of the fresh value of `order.key`, without a load; `MISSING` where there is none."""
         node = self._fitting(order)
         if node is not None:
-            node.hits += 1
+            node.hits += 1.0
             return node.value
         seen = await self._read(order)
         now = self._monotonic()
@@ -86,7 +86,7 @@ class Reader:
             trusted = self.memory.trusts(node)
             alone = not self.shared.available
             if now < node.rests_until or (now < node.fresh_until and trusted):
-                node.hits += 1
+                node.hits += 1.0
                 if now < node.refresh_at:
                     self.memory.promote(node, now)
                 elif now >= node.rests_until:
@@ -130,7 +130,7 @@ class Reader:
                 seen = found
             elif (node := self.fresh(order.key)) is not None:
                 # Somebody else's load ended while the tier was asked.
-                node.hits += 1
+                node.hits += 1.0
                 return opened(node.value)
             flight = flights.get(order.key)
         order.meter.misses += 1

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 from seawall.cache import record as records
@@ -219,6 +220,11 @@ class RedisTier:
         keys = (stored, self._log_beside(stored))
         return await self._change(INVALIDATE, keys, self._channel, self._backlog, _name(tag), version, int(TAG * 1000))
 
+    def announce(self, text: str) -> None:
+        """See `Tier`. With a cluster, changes may overtake it."""
+        with suppress(RedisError):
+            self.redis.execute("PUBLISH", self._channel, b" p%016d%b" % (0, _name(text)))
+
     async def replay(self, changes: Sequence[Change]) -> None:
         """See `Tier`."""
         await asyncio.gather(*map(self._replay, changes))
@@ -283,6 +289,8 @@ class RedisTier:
                 listener.changed(_text(name), int(version))
             elif kind == b"t":
                 listener.invalidated(_text(name), int(version))
+            elif kind == b"p":
+                listener.announced(_text(name))
             elif kind == b"r":
                 failed, _, key = name.partition(b"\0")
                 listener.released(_text(key), failed.decode() or None)

@@ -31,8 +31,8 @@ class Resident(Protocol):
 
     key: str
     weight: int
-    hits: int
-    seen: int
+    hits: float
+    seen: float
     main: bool
     gone: bool
 

@@ -16,9 +16,10 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 from seawall.cache import events as facts
+from seawall.cache.collaborators import Breaker, Consistency, guarded
 from seawall.cache.flight import Flight
 from seawall.cache.journal import EVERYTHING, Journal, Versions
 from seawall.cache.memory import MemoryTier
@@ -36,14 +37,6 @@ COMPARE_FOR = 0.1
 """Seconds for which two clocks that were compared are taken to run alike."""
 RETRY_AFTER = 0.2
 """Seconds until a change that the tier refused is offered again."""
-
-
-class Breaker(Protocol):
-    """What the cache asks of a circuit breaker around the shared tier; `seawall.resilience.CircuitBreaker` is one."""
-
-    def guard(self) -> AbstractContextManager[Any]:
-        """A block for one call; entering it raises while the circuit is open."""
-        ...
 
 
 class Interest:
@@ -83,6 +76,8 @@ class Shared:
         self._behind = 0.0
         self._trusted_before = 0
         self._gap = False
+        self.consistency: Consistency | None = None
+        self._announced: str | None = None
         self._recent: deque[tuple[float, Change]] = deque(maxlen=RECENT)
         self._away_since: float | None = None
         self._returning: asyncio.Task[None] | None = None
@@ -99,7 +94,7 @@ class Shared:
         return self._asking(tier)
 
     def _asking(self, tier: Tier) -> AbstractContextManager[Tier]:
-        return nullcontext(tier) if self._breaker is None else _guarded(self._breaker, tier)
+        return nullcontext(tier) if self._breaker is None else guarded(self._breaker, tier)
 
     def next_version(self) -> int:
         """The version of something that happens now and that no tier numbers."""
@@ -146,7 +141,7 @@ class Shared:
             if self._breaker is None:
                 record = await tier.get(key)
             else:
-                with _guarded(self._breaker, tier):
+                with guarded(self._breaker, tier):
                     record = await tier.get(key)
             if record is None:
                 return None, 0
@@ -223,6 +218,11 @@ class Shared:
         """See `Listener`."""
         self.void(tag, version)
 
+    def announced(self, text: str) -> None:
+        """See `Listener`."""
+        if self.consistency is not None:
+            self.consistency.heard(text)
+
     async def settled(self, seconds: float) -> None:
         """Wait until the tier can be asked, `seconds` at most: most of the time it is only late."""
         if self.available or self.tier is None:
@@ -281,6 +281,8 @@ class Shared:
         try:
             while self.tier is not None and len(self.journal):
                 changes = self.journal.take()
+                if self._announced is not None:
+                    self.tier.announce(self._announced)
                 try:
                     await self.tier.replay(changes)
                 except BaseException:
@@ -313,6 +315,8 @@ class Shared:
             self._gap = False
             self.memory.distrust()
             self._invalidations.clear()
+            if self.consistency is not None:
+                self.consistency.heard(None)
         elif away is not None:
             self.memory.trust(self._trusted_before)
         if away is not None:
@@ -349,6 +353,11 @@ class Shared:
 
         version: in the journal, in place of one of now; for a change that holds only where nothing newer is there.
         """
+        if self.consistency is not None and (position := self.consistency.written()) is not None:
+            self._announced = position
+            self.consistency.heard(position)
+            if self.tier is not None and self.available:
+                self.tier.announce(position)
         # Taken before the tier is asked, so that a change which it made after all is not made again over later ones.
         version = self.next_version() if version is None else version
         if self.tier is None:
@@ -379,20 +388,3 @@ class Shared:
         self._retry = None
         if self.tier is not None and self.tier.available and self._returning is None:
             self._returning = asyncio.get_running_loop().create_task(self._return())
-
-
-@contextmanager
-def _guarded(breaker: Breaker, tier: Tier) -> Iterator[Tier]:
-    # What the breaker raises when it refuses is its own; to the cache it means the same as a tier that is away.
-    block = breaker.guard()
-    try:
-        block.__enter__()
-    except Exception as error:
-        raise TierUnavailableError from error
-    try:
-        yield tier
-    except BaseException as error:
-        if not block.__exit__(type(error), error, error.__traceback__):
-            raise
-    else:
-        block.__exit__(None, None, None)

@@ -39,6 +39,10 @@ class Listener(Protocol):
         """A load of `key` ended in another process without a record; `failed` names the error's class if it failed."""
         ...
 
+    def announced(self, text: str) -> None:
+        """Somebody, this process included, has called `Tier.announce`."""
+        ...
+
     def lost(self) -> None:
         """From now on changes go unheard."""
         ...
@@ -141,6 +145,10 @@ class Tier(Protocol):
 
     async def release(self, key: str, *, token: str, failed: str | None = None) -> None:
         """Give the lease back without a record; `failed` names the class of the error the load failed with."""
+        ...
+
+    def announce(self, text: str) -> None:
+        """Tell every listener `text`, those of other processes before whatever is done here afterwards; or nobody."""
         ...
 
     async def replay(self, changes: Sequence[Change]) -> None:

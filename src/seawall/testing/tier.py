@@ -210,6 +210,11 @@ class StoreTier:
             del store.leases[key]
             store.tell(lambda listener: listener.released(key, failed))
 
+    def announce(self, text: str) -> None:
+        """See `Tier`."""
+        if self.available:
+            self.store.tell(lambda listener: listener.announced(text))
+
     async def replay(self, changes: Sequence[Change]) -> None:
         """See `Tier`."""
         for change in changes:

@@ -37,6 +37,10 @@ class Heard:
         """See `Listener`."""
         self.news.append(("invalidated", tag, version))
 
+    def announced(self, text: str) -> None:
+        """See `Listener`."""
+        self.news.append(("announced", text, 0))
+
     def released(self, key: str, failed: str | None) -> None:
         """See `Listener`."""
         self.news.append((f"released {failed}", key, 0))
@@ -203,6 +207,13 @@ async def tags_are_invalidated_for_all(one: Tier, other: Tier) -> None:
         assert await other.write(key, _record(other, tags=(tag,)), keep=60.0) > version
 
 
+async def what_is_announced_is_heard_by_all(one: Tier, other: Tier) -> None:
+    """Whatever it is."""
+    async with _entered(one, other) as (_, heard):
+        one.announce("1:0/3000060 é")
+        await heard.until("announced", "1:0/3000060 é")
+
+
 async def a_replay_wins_only_against_what_is_older(one: Tier, other: Tier) -> None:
     """The journal of a process that was away, against what others did meanwhile."""
     async with _entered(one, other) as (key, heard):
@@ -242,5 +253,6 @@ TIER_CHECKS: tuple[Check, ...] = (
     a_fill_loses_against_a_later_write,
     a_fill_loses_against_a_later_delete,
     tags_are_invalidated_for_all,
+    what_is_announced_is_heard_by_all,
     a_replay_wins_only_against_what_is_older,
 )

@@ -15,6 +15,7 @@ from seawall.core import Clock, SeawallError
 from seawall.web import problems
 from seawall.web.admin import BreakerLike, PipelineLike, admin_routes, guarded_by
 from seawall.web.cache_admin import CacheLike, WarmerLike, cache_routes
+from seawall.web.consistency import ConsistencyLike, ConsistencyMiddleware
 from seawall.web.health import Checks, liveness, readiness
 from seawall.web.http_cache import install_http_cache
 from seawall.web.middleware import SeawallMiddleware
@@ -36,6 +37,7 @@ class WebParts:
     pipelines: Mapping[str, PipelineLike]
     breakers: Callable[[], Mapping[str, BreakerLike]]
     cache: tuple[CacheLike, WarmerLike] | None
+    consistency: ConsistencyLike | None
     checks: Checks
     ready: Callable[[], bool]
     running: Callable[[AbstractAsyncContextManager[Any]], AbstractAsyncContextManager[Any]]
@@ -44,6 +46,8 @@ class WebParts:
 
 def install(app: Any, parts: WebParts) -> None:
     """Add middleware, problem responses, health and admin routes to `app`, and run the parts around its lifespan."""
+    if parts.consistency is not None:
+        app.add_middleware(ConsistencyMiddleware, database=parts.consistency)
     app.add_middleware(
         SeawallMiddleware,
         timeout=parts.request_timeout,

@@ -106,8 +106,8 @@ class _Entry:
     def __init__(self, key: str) -> None:
         self.key = key
         self.weight = 1
-        self.hits = 0
-        self.seen = 0
+        self.hits = 0.0
+        self.seen = 0.0
         self.main = False
         self.gone = False
 
@@ -117,7 +117,7 @@ def s3fifo(requests: list[str], slots: int) -> float:
     held: dict[str, _Entry] = {}
     for key in requests:
         if (entry := held.get(key)) is not None:
-            entry.hits += 1
+            entry.hits += 1.0
             hits += 1
             continue
         held[key] = entry = _Entry(key)

@@ -1,0 +1,197 @@
+"""The servers together: which is the primary, which standbys may serve, and who is told when that changes."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from seawall.core import Clock, Events, deadline
+from seawall.database.errors import DatabaseUnavailableError, WrongServerError
+from seawall.database.events import NodeDown, NodeUp, PrimaryChanged
+from seawall.database.node import Node
+from seawall.database.position import Position
+from seawall.database.routing import Caller, NodeState, Role, current_caller, pick_standby
+from seawall.database.statements import StatementClass
+
+_logger = logging.getLogger("seawall.database")
+FAILOVER_WAIT = 5.0
+"""Seconds a statement waits for a primary to appear; less if its deadline is nearer."""
+
+
+MOST_REFUSED = 1_000
+
+
+class Classifies(Protocol):
+    """Tells what kind of statement a text is."""
+
+    def classify(self, sql: str) -> StatementClass:
+        """The class of `sql`; what is unknown is a write."""
+        ...
+
+
+Ran = Callable[[str, StatementClass, Node, float, int], None]
+"""Told of each statement that was run: its text, class and server, the seconds it took, and its rows."""
+
+
+class Cluster:
+    """A primary and its standbys. Roles are what the servers say, whatever the configuration calls them."""
+
+    def __init__(
+        self, name: str, nodes: Sequence[Node], classifier: Classifies, ran: Ran, events: Events, clock: Clock
+    ) -> None:
+        self.name = name
+        self.nodes = tuple(nodes)
+        self.events = events
+        self.clock = clock
+        self.primary: Node | None = None
+        self.standbys: tuple[NodeState, ...] = ()
+        self.own = Caller()
+        """What this process has written and read where nobody else is named as the caller."""
+        self._of = {id(node.state): node for node in nodes}
+        self._turn = itertools.count()
+        self._refused: set[str] = set()
+        self.classifier = classifier
+        self.ran = ran
+        self._changed = asyncio.Event()
+
+    @property
+    def caller(self) -> Caller:
+        """Whose reads and writes these are."""
+        return current_caller.get() or self.own
+
+    # Statements.
+
+    def classify(self, operation: str) -> StatementClass:
+        """What kind of statement it is."""
+        if operation in self._refused:
+            return StatementClass.WRITE
+        return self.classifier.classify(operation)
+
+    def refused(self, operation: str) -> None:
+        """A standby refused it as a write, whatever it was taken for."""
+        if len(self._refused) >= MOST_REFUSED:
+            self._refused.clear()
+        self._refused.add(operation)
+
+    # Choosing.
+
+    def standby(self, caller: Caller, without: Node | None = None, *, any_will_do: bool = False) -> Node | None:
+        """A standby that may serve `caller` now, None if there is none. any_will_do: however far behind it is."""
+        if any_will_do:
+            caller = Caller()
+        standbys = self.standbys
+        if without is not None:
+            standbys = tuple(state for state in standbys if state is not without.state)
+        found = pick_standby(standbys, caller, next(self._turn))
+        if found is not None:
+            return self._of[id(found)]
+        for state in standbys:
+            self._of[id(state)].hurry()
+        if caller.seen is not None:
+            self._of[id(caller.seen)].hurry()
+        return None
+
+    async def await_primary(self, former: Node | None = None) -> Node:
+        """The primary, or another one than `former` as soon as there is one. Raises `DatabaseUnavailableError`."""
+        wait = deadline.bounded(FAILOVER_WAIT, clock=self.clock)
+        try:
+            async with asyncio.timeout(wait):
+                while self.primary is None or self.primary is former:
+                    self._changed.clear()
+                    for node in self.nodes:
+                        node.hurry()
+                    await self._changed.wait()
+        except TimeoutError:
+            why = "; ".join(f"{node.name}: {node.state.why or node.state.role}" for node in self.nodes)
+            raise DatabaseUnavailableError(self.name, "primary", why) from None
+        return self.primary
+
+    def committed(self, position: Position) -> None:
+        """Something was written: soon somebody will ask who has it."""
+        for state in self.standbys:
+            if not state.positions or not position.reached_by(state.positions[-1]):
+                self._of[id(state)].hurry(0.2)
+
+    # Changing.
+
+    def changed(self, node: Node) -> None:
+        """The probe of `node` found something new."""
+        for other in self.nodes:
+            if other.state.usable and (wrong := self._foreign(other)) is not None:
+                other.state.usable = False
+                other.state.role = Role.UNKNOWN
+                other.state.why = other.wrong = wrong
+        primaries = [
+            other for other in self.nodes if other.state.role is Role.PRIMARY and other.state.position is not None
+        ]
+        former = self.primary
+        # Of two that take themselves for it, the one that was promoted last; an old one is told so by nobody.
+        newest = max(
+            primaries, key=lambda other: (other.state.usable, other.state.positions[-1].timeline), default=None
+        )
+        if newest is not None or (former is not None and former.state.role is Role.STANDBY):
+            self.primary = newest
+        self.standbys = tuple(
+            other.state for other in self.nodes if other.state.role is Role.STANDBY and other is not self.primary
+        )
+        self._tell(node, former)
+        self._changed.set()
+
+    def demoted(self, node: Node) -> None:
+        """`node` refused a write: it is no primary any more, whatever its probe has found so far."""
+        node.state.role = Role.STANDBY
+        node.renew()
+        node.hurry()
+        self.changed(node)
+
+    def failed(self, node: Node, reason: str) -> None:
+        """`node` gave no connection, or lost one."""
+        if node.state.usable:
+            node.state.usable = False
+            node.state.why = reason
+            self.changed(node)
+        node.hurry()
+
+    def _foreign(self, node: Node) -> str | None:
+        # The first of the configuration is right.
+        system = next((other.system for other in self.nodes if other.system), "")
+        if node.system and node.system != system:
+            return "belongs to another cluster (its system identifier differs); its URL is wrong, or its data"
+        return None
+
+    def _tell(self, node: Node, former: Node | None) -> None:
+        state = node.state
+        if state.usable:
+            _logger.info("database %s: %s is there as %s", self.name, node.name, state.role)
+        if self.events.listeners:
+            event: NodeUp | NodeDown = (
+                NodeUp(database=self.name, node=node.name, role=state.role)
+                if state.usable
+                else NodeDown(database=self.name, node=node.name, reason=state.why)
+            )
+            self.events.emit(event)
+        primary = self.primary
+        if primary is not None and primary is not former:
+            timeline = primary.state.positions[-1].timeline
+            old = None if former is None else former.name
+            _logger.warning("database %s: the primary is %s, timeline %d", self.name, primary.name, timeline)
+            if self.events.listeners:
+                self.events.emit(PrimaryChanged(database=self.name, node=primary.name, former=old, timeline=timeline))
+
+    # Life.
+
+    async def start(self) -> None:
+        """Begin to probe; wait for the first answers. Raises `WrongServerError` for what no waiting mends."""
+        for node in self.nodes:
+            node.start()
+        await asyncio.gather(*(node.tried.wait() for node in self.nodes))
+        for node in self.nodes:
+            if node.wrong is not None:
+                raise WrongServerError(self.name, node.name, node.wrong)
+
+    async def stop(self) -> None:
+        """End the probes and close the pools."""
+        await asyncio.gather(*(node.stop() for node in self.nodes))

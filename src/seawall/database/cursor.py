@@ -1,0 +1,81 @@
+"""A cursor of whichever server its statement went to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Protocol
+
+
+class Runs(Protocol):
+    """The connection of a cursor."""
+
+    def run(self, operation: str, call: Callable[[Any], object], *, server_side: bool) -> Any:
+        """Have `call` execute `operation` with a cursor of the right server; the cursor."""
+        ...
+
+
+class RoutedCursor:
+    """A cursor of whichever server its statement went to."""
+
+    server_side = False
+    _awaitable_cursor_close = False
+    _soft_closed_memoized: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, connection: Runs, server_side: bool) -> None:
+        self._routed = connection
+        self._cursor: Any = None
+        self._invalidate_schema_cache_asof = 0
+        self.server_side = server_side
+        self.arraysize = 1
+
+    def execute(self, operation: str, parameters: Any = None) -> None:
+        """Run `operation` where it belongs."""
+
+        def call(cursor: Any) -> None:
+            cursor._invalidate_schema_cache_asof = self._invalidate_schema_cache_asof
+            cursor.execute(operation, parameters)
+
+        self._cursor = self._routed.run(operation, call, server_side=self.server_side)
+
+    def executemany(self, operation: str, parameters: Sequence[Any]) -> None:
+        """Run `operation` with each of `parameters`."""
+
+        def call(cursor: Any) -> None:
+            cursor._invalidate_schema_cache_asof = self._invalidate_schema_cache_asof
+            cursor.executemany(operation, parameters)
+
+        self._cursor = self._routed.run(operation, call, server_side=False)
+
+    @property
+    def description(self) -> Any:
+        """What the columns are."""
+        return None if self._cursor is None else self._cursor.description
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows there were."""
+        return -1 if self._cursor is None else self._cursor.rowcount
+
+    def fetchone(self) -> Any:
+        """The next row."""
+        return self._cursor.fetchone()
+
+    def fetchmany(self, size: int | None = None) -> Any:
+        """The next rows."""
+        return self._cursor.fetchmany(size)
+
+    def fetchall(self) -> Any:
+        """All rows that are left."""
+        return self._cursor.fetchall()
+
+    def __iter__(self) -> Any:
+        return iter(self._cursor)
+
+    async def _async_soft_close(self) -> None:
+        if self._cursor is not None:
+            await self._cursor._async_soft_close()
+
+    def close(self) -> None:
+        """Let the rows go."""
+        if self._cursor is not None:
+            self._cursor.close()

@@ -1,0 +1,398 @@
+"""The database: one name for a primary and its replicas, or for an SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Self, TypeVar
+
+from sqlalchemy import URL, Executable, RowMapping, event, make_url, text
+from sqlalchemy.dialects import registry
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from seawall.core import SYSTEM_CLOCK, Clock, Events, Health, OptionError, Status
+from seawall.core.options import number
+from seawall.database.classifier import Classifier
+from seawall.database.cluster import Cluster
+from seawall.database.errors import DatabaseUnavailableError
+from seawall.database.node import Node, PoolOptions
+from seawall.database.position import Position
+from seawall.database.routed import Route, RoutedConnection
+from seawall.database.routing import Caller, current_caller
+from seawall.database.sqlstate import brief
+from seawall.database.statements import StatementClass, fingerprint, normalize
+from seawall.database.statistics import Statistics
+from seawall.database.transaction import transactional
+from seawall.database.travel import Signer, pack, unpack
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Admitted(NamedTuple):
+    """A caller that is being served."""
+
+    caller: Caller
+    signer: Signer
+
+    def token(self) -> str | None:
+        """What to hand in next time; None if nothing was read or written."""
+        caller = self.caller
+        caller.settle()
+        if caller.floor is None and caller.seen is None and not caller.strict:
+            return None
+        return self.signer.sign(pack(caller))
+
+
+_logger = logging.getLogger("seawall.database")
+CATALOGUE_AGE, CATALOGUE_PAUSE = 60.0, 1.0
+"""Seconds after which what is known of the schema is learnt anew at the latest, and at the earliest."""
+_SCHEMA = re.compile(r"\s*(CREATE|ALTER|DROP|GRANT|REVOKE|DO|CALL|IMPORT|COMMENT)\b", re.IGNORECASE)
+_POSTGRES = {"postgres", "postgresql", "postgresql+asyncpg"}
+_SQLITE = {"sqlite", "sqlite+aiosqlite"}
+_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000")
+_ALLOWED = "postgresql://user:password@host:port/database or sqlite:///path"
+
+
+class Database:
+    """A PostgreSQL primary with any number of replicas, or an SQLite file.
+
+        database = Database("postgresql://app@db-1/app", replicas=["postgresql://app@db-2/app"])
+        async with database:
+            async with database.session() as session:
+                user = await session.get(User, user_id)     # from a replica that has all this caller wrote
+                user.name = "new"
+                await session.commit()                      # at the primary
+            rows = await database.fetch("SELECT * FROM users WHERE name = :name", {"name": "new"})
+
+    url, replicas: the servers; which one is the primary they tell themselves, also when that changes. pool_size,
+    max_overflow: connections to each that are kept, and more while needed. pool_timeout: seconds to wait for one.
+    pool_recycle: seconds after which one is replaced. pooler: True if PgBouncer in transaction mode stands before them.
+    key: what positions are signed with, the same in every process; by default one of this process's own.
+
+    A caller reads what it has written, and never goes back in time; see `calling`. Entering doesn't raise because a
+    server is away; it does for what no waiting mends: a wrong password, a replica of another cluster.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        replicas: Sequence[str] = (),
+        name: str = "database",
+        pool_size: int = 10,
+        max_overflow: int = 20,
+        pool_timeout: float = 30.0,
+        pool_recycle: float = 3600.0,
+        pooler: bool = False,
+        connect_args: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        events: Events | None = None,
+    ) -> None:
+        number("Database", "pool_size", pool_size, at_least=1, integer=True)
+        number("Database", "max_overflow", max_overflow, at_least=0, integer=True)
+        number("Database", "pool_timeout", pool_timeout, above=0)
+        number("Database", "pool_recycle", pool_recycle, above=0)
+        self.name = name
+        self.clock = clock
+        self.events = Events() if events is None else events
+        self.classifier = Classifier()
+        self._loaders = Caller()
+        self._loaders_doubt = False
+        self._keeper: asyncio.Task[None] | None = None
+        self._schema_changed = asyncio.Event()
+        self.statistics = Statistics(fingerprint, normalize)
+        """What every statement costs; see `Statistics.queries`."""
+        self._signer = Signer(key)
+        main = _url("url", url)
+        others = [_url("replicas", replica) for replica in replicas]
+        pool = PoolOptions(
+            size=pool_size, overflow=max_overflow, wait=pool_timeout, recycle=pool_recycle, pooler=pooler,
+            connect_args=dict(connect_args or {}),
+        )  # fmt: skip
+        self.cluster: Cluster | None = None
+        self._engines: dict[Route, AsyncEngine]
+        if main.get_backend_name() == "sqlite":
+            if others:
+                raise OptionError("Database", "replicas", len(others), "none with SQLite")
+            engine = _sqlite(main, self.statistics)
+            self._engines = dict.fromkeys(Route, engine)
+        else:
+            nodes = [Node(url, pool, clock, self._changed) for url in (main, *others)]
+            cluster = self.cluster = Cluster(name, nodes, self.classifier, self._ran, self.events, clock)
+            self._engines = {route: _routed(main, cluster, route) for route in Route}
+        self._autocommit = {
+            route: engine.execution_options(isolation_level="AUTOCOMMIT") for route, engine in self._engines.items()
+        }
+
+    # Life.
+
+    async def __aenter__(self) -> Self:
+        if self.cluster is not None:
+            await self.cluster.start()
+            with suppress(DatabaseUnavailableError):
+                await self._load_catalogue()
+            self._keeper = asyncio.get_running_loop().create_task(self._keep_catalogue())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait((self._keeper,))
+        if self.cluster is not None:
+            await self.cluster.stop()
+        await asyncio.gather(*(engine.dispose() for engine in self._engines.values()))
+
+    async def check(self) -> Health:
+        """Healthy when all servers answer; degraded without a replica; unhealthy without a primary."""
+        if self.cluster is None:
+            await self.fetch("SELECT 1")
+            return Health(status=Status.HEALTHY)
+        away = [node for node in self.cluster.nodes if not node.state.usable]
+        primary = self.cluster.primary
+        message = "; ".join(f"{node.name}: {node.state.why}" for node in away)
+        if primary is None or primary in away:
+            return Health(status=Status.UNHEALTHY, message=f"no primary; {message}")
+        if away:
+            return Health(status=Status.DEGRADED, message=message)
+        return Health(status=Status.HEALTHY, message=f"primary {primary.name}, {len(self.cluster.standbys)} replicas")
+
+    # Using it.
+
+    def session(self, route: Route = Route.AUTO, *, isolation: str | None = None, **options: Any) -> AsyncSession:
+        """An ORM session; use it with `async with`.
+
+        isolation: "SERIALIZABLE" or another level. options: SQLAlchemy's, for `AsyncSession`.
+        """
+        engine = self._engines[route]
+        if isolation is not None:
+            engine = engine.execution_options(isolation_level=isolation)
+        return AsyncSession(engine, **{"expire_on_commit": False, **options})
+
+    def connection(self, route: Route = Route.AUTO) -> AsyncConnection:
+        """A connection; use it with `async with`."""
+        return self._engines[route].connect()
+
+    def read(self) -> AsyncConnection:
+        """A connection on which each statement is a transaction of its own, for reads from a replica where one may."""
+        return self._autocommit[Route.AUTO].connect()
+
+    async def fetch(
+        self,
+        sql: str | Executable,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        use_read_replica: bool | None = None,
+    ) -> Sequence[RowMapping]:
+        """The rows of one statement, committed if it writes. `sql` has its parameters as `:name`.
+
+        use_read_replica: False for the primary; True or None for a replica if the statement only reads and one has all
+        that this caller wrote.
+        """
+        route = Route.PRIMARY if use_read_replica is False else Route.AUTO
+        statement = text(sql) if isinstance(sql, str) else sql
+        async with self._autocommit[route].connect() as connection:
+            result = await connection.execute(statement, parameters)
+            return result.mappings().all() if result.returns_rows else []
+
+    def transaction(
+        self, *, attempts: int = 8, isolation: str | None = None
+    ) -> Callable[[Callable[Concatenate[AsyncSession, P], Awaitable[R]]], Callable[P, Awaitable[R]]]:
+        """Make a function a transaction: it gets a session as its first argument, committed when it returns.
+
+            @database.transaction(isolation="SERIALIZABLE")
+            async def transfer(session: AsyncSession, payer: int, payee: int) -> None: ...
+
+            await transfer(1, 2)
+
+        attempts: how often it is run at most, when a serialization failure or a deadlock undid it, or no server took
+        it. It is never run again after a commit of which nobody knows: that raises `CommitUnknownError`.
+        """
+
+        def open_session() -> AsyncSession:
+            return self.session(isolation=isolation)
+
+        return transactional(open_session, attempts=attempts, clock=self.clock)
+
+    # Consistency.
+
+    @contextmanager
+    def calling(self, position: Position | None = None) -> Iterator[Caller]:
+        """A block whose reads and writes are one caller's: it reads what it wrote here, and all up to `position`.
+
+        Outside of such a block, all of this process is one caller.
+        """
+        caller = Caller(position)
+        token = current_caller.set(caller)
+        try:
+            yield caller
+        finally:
+            current_caller.reset(token)
+
+    @contextmanager
+    def admitting(self, token: str | None) -> Iterator[Admitted]:
+        """As `calling`, for the caller who was given `token` by `Admitted.token`, here or in another process.
+
+        A token that isn't ours, or can't be told any more, is served by the primary. None: a new caller.
+        """
+        cluster = self.cluster
+        if cluster is None or token is None:
+            caller = Caller()
+        else:
+            caller = unpack(self._signer.verify(token), cluster.nodes, cluster.primary, self.clock)
+        reset = current_caller.set(caller)
+        try:
+            yield Admitted(caller, self._signer)
+        finally:
+            current_caller.reset(reset)
+
+    @property
+    def position(self) -> Position | None:
+        """What the present caller's reads must have; attach it to whatever is done elsewhere because of a write."""
+        if self.cluster is None:
+            return None
+        caller = self.cluster.caller
+        caller.settle()
+        return caller.floor
+
+    def written(self) -> str | None:
+        """How far the present caller has written and read, as text; None for not at all."""
+        position = self.position
+        return None if position is None else str(position)
+
+    def heard(self, position: str | None) -> None:
+        """What `loading` blocks read is at least as new as `position`; None: as all there is now."""
+        try:
+            self._loaders.raise_to(Position.parse(position or ""))
+        except OptionError:
+            self._loaders_doubt = True
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """A block whose reads are at least as new as everything `heard`, and as the present caller's."""
+        cluster, loaders = self.cluster, self._loaders
+        if cluster is None:
+            yield
+            return
+        if self._loaders_doubt and cluster.primary is not None:
+            # As if something had been read from the primary just now: the next probe tells how far that is.
+            loaders.read(cluster.primary.state, self.clock.monotonic())
+            self._loaders_doubt = False
+        loaders.settle()
+        own = cluster.caller
+        caller = Caller(loaders.floor)
+        # Two servers whose positions aren't known: only the primary is sure to be beyond both.
+        both = loaders.seen is not None and own.seen is not None and loaders.seen is not own.seen
+        caller.strict = own.strict or self._loaders_doubt or both
+        latest = loaders if loaders.seen is not None else own
+        caller.seen, caller.seen_at = latest.seen, latest.seen_at
+        if own.floor is not None:
+            caller.raise_to(own.floor)
+        token = current_caller.set(caller)
+        try:
+            yield
+        finally:
+            current_caller.reset(token)
+            if caller.floor is not None:
+                own.raise_to(caller.floor)
+
+    # What the servers tell.
+
+    def _changed(self, node: Node) -> None:
+        if self.cluster is not None:
+            self.cluster.changed(node)
+
+    def _ran(self, operation: str, kind: StatementClass, node: Node, seconds: float, rows: int) -> None:
+        self.statistics.count(operation, kind, node.name, seconds, rows)
+        if kind is StatementClass.WRITE and _SCHEMA.match(operation):
+            self._schema_changed.set()
+
+    async def _load_catalogue(self) -> None:
+        """Learn what functions and tables there are, from any server."""
+        why = "there are none"
+        for node in sorted(self.cluster.nodes if self.cluster else (), key=lambda node: not node.state.usable):
+            try:
+                async with node.lent() as connection:
+                    await self.classifier.load(connection.fetch)
+            except (OSError, TimeoutError) as error:
+                why = brief(error)
+            else:
+                return
+        raise DatabaseUnavailableError(self.name, "server", why)
+
+    async def _keep_catalogue(self) -> None:
+        """Learn it anew when something was created here, when a statement names something new, and now and then."""
+        while True:
+            known = self.classifier.unknown
+            try:
+                async with asyncio.timeout(CATALOGUE_AGE):
+                    while self.classifier.unknown == known and not self._schema_changed.is_set():
+                        with suppress(TimeoutError):
+                            async with asyncio.timeout(CATALOGUE_PAUSE):
+                                await self._schema_changed.wait()
+            except TimeoutError:
+                pass
+            self._schema_changed.clear()
+            try:
+                await self._load_catalogue()
+            except Exception as error:  # noqa: BLE001 - the next time may go well; until then what is new is a write
+                _logger.warning("database %s: its catalogue can't be read: %s", self.name, error)
+            await asyncio.sleep(CATALOGUE_PAUSE)
+
+    def __repr__(self) -> str:
+        return f"Database({self.name!r}, {self.cluster.nodes if self.cluster else 'sqlite'})"
+
+
+def _url(option: str, given: str) -> URL:
+    try:
+        url = make_url(given)
+    except ArgumentError:
+        raise OptionError("Database", option, "no URL", _ALLOWED) from None
+    if url.drivername in _POSTGRES:
+        return url.set(drivername="postgresql+asyncpg")
+    if url.drivername in _SQLITE:
+        return url.set(drivername="sqlite+aiosqlite")
+    raise OptionError("Database", option, url.render_as_string(hide_password=True), _ALLOWED)
+
+
+def _routed(url: URL, cluster: Cluster, route: Route) -> AsyncEngine:
+    registry.register("postgresql.seawall", "seawall.database.dialect", "RoutedDialect")
+    return create_async_engine(
+        url.set(drivername="postgresql+seawall"),
+        poolclass=NullPool,
+        creator=lambda: RoutedConnection(cluster, route),
+        hide_parameters=True,
+    )
+
+
+def _sqlite(url: URL, statistics: Statistics) -> AsyncEngine:
+    engine = create_async_engine(url, hide_parameters=True)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in _PRAGMAS:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def begin(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        context.seawall_began = time.perf_counter()
+
+    @event.listens_for(engine.sync_engine, "after_cursor_execute")
+    def end(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        seconds = time.perf_counter() - context.seawall_began
+        kind = StatementClass.READ if statement[:6].upper() == "SELECT" else StatementClass.WRITE
+        statistics.count(statement, kind, "sqlite", seconds, cursor.rowcount)
+
+    return engine
