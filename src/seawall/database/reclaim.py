@@ -10,6 +10,7 @@ import asyncpg
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
 
+from seawall.database.adapted import forget
 from seawall.database.node import Node
 
 RECLAIM = 2.0
@@ -35,8 +36,7 @@ async def _put_in_order(node: Node, borrowed: PoolProxiedConnection, *, fit: boo
                     await connection.execute("SELECT 1")
                 if connection.is_in_transaction():
                     await connection.execute("ROLLBACK")
-                adapted._transaction = None
-                adapted.isolation_level = None
+                forget(adapted)
                 await greenlet_spawn(node.give_back, borrowed)
         except Exception:  # noqa: BLE001, S110 - then it is closed
             pass

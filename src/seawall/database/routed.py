@@ -25,6 +25,7 @@ from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
 from seawall.core import deadline
+from seawall.database.adapted import begin
 from seawall.database.cluster import Cluster
 from seawall.database.cursor import RoutedCursor
 from seawall.database.errors import CommitUnknownError, DatabaseError, DatabaseUnavailableError, PoolTimeoutError
@@ -63,21 +64,6 @@ class Route(StrEnum):
     AUTO = "auto"
     PRIMARY = "primary"
     REPLICA = "replica"
-
-
-class _Transaction:
-    """An open transaction, as SQLAlchemy's asyncpg connection knows it."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    async def commit(self) -> None:
-        await self._connection.execute("COMMIT")
-
-    async def rollback(self) -> None:
-        await self._connection.execute("ROLLBACK")
 
 
 class RoutedConnection(AdaptedConnection):
@@ -246,8 +232,7 @@ class RoutedConnection(AdaptedConnection):
                 raise ConnectionResetError(_CLOSED)  # noqa: TRY301
             adapted.isolation_level = self.isolation_level
             if self.isolation_level != "autocommit":
-                await_only(adapted._connection.execute(self._begin()))
-                adapted._transaction = _Transaction(adapted._connection)
+                await_only(begin(adapted, self._begin()))
         except BaseException as error:
             if isinstance(error, Exception):
                 node.throw_away(borrowed, error)
