@@ -34,7 +34,7 @@ PACKAGES_OF_FILES = {
 PACKAGES_OF_ROOMS = {
     "web": {"starlette", "fastapi"},
     "redis": {"redis", "hiredis"},
-    "database": {"sqlalchemy", "asyncpg", "postgast", "google"},
+    "database": {"sqlalchemy", "asyncpg", "greenlet", "postgast"},
 }
 
 

@@ -14,7 +14,15 @@ from seawall.database.errors import (
     PoolTimeoutError,
     WrongServerError,
 )
-from seawall.database.events import DatabaseEvent, NodeDown, NodeUp, PrimaryChanged, StatementRerun
+from seawall.database.events import (
+    DatabaseEvent,
+    NodeDown,
+    NodeUp,
+    PrimaryChanged,
+    RepeatedStatement,
+    SlowStatement,
+    StatementRerun,
+)
 from seawall.database.position import Position
 from seawall.database.routed import Route
 from seawall.database.routing import Caller, Role
@@ -31,8 +39,10 @@ __all__ = [
     "PoolTimeoutError",
     "Position",
     "PrimaryChanged",
+    "RepeatedStatement",
     "Role",
     "Route",
+    "SlowStatement",
     "StatementRerun",
     "WrongServerError",
 ]

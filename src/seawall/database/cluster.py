@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from seawall.core import Clock, Events, deadline
 from seawall.database.errors import DatabaseUnavailableError, WrongServerError
@@ -32,8 +32,8 @@ class Classifies(Protocol):
         ...
 
 
-Ran = Callable[[str, StatementClass, Node, float, int], None]
-"""Told of each statement that was run: its text, class and server, the seconds it took, and its rows."""
+Ran = Callable[[str, StatementClass, Node, float, int, Any], None]
+"""Told of each statement that was run: text, class and server, the seconds it took, its rows, and its parameters."""
 
 
 class Cluster:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 class Runs(Protocol):
     """The connection of a cursor."""
 
-    def run(self, operation: str, call: Callable[[Any], object], *, server_side: bool) -> Any:
+    def run(self, operation: str, call: Callable[[Any], object], parameters: Any, *, server_side: bool) -> Any:
         """Have `call` execute `operation` with a cursor of the right server; the cursor."""
         ...
 
@@ -35,7 +35,7 @@ class RoutedCursor:
             cursor._invalidate_schema_cache_asof = self._invalidate_schema_cache_asof
             cursor.execute(operation, parameters)
 
-        self._cursor = self._routed.run(operation, call, server_side=self.server_side)
+        self._cursor = self._routed.run(operation, call, parameters, server_side=self.server_side)
 
     def executemany(self, operation: str, parameters: Sequence[Any]) -> None:
         """Run `operation` with each of `parameters`."""
@@ -44,7 +44,7 @@ class RoutedCursor:
             cursor._invalidate_schema_cache_asof = self._invalidate_schema_cache_asof
             cursor.executemany(operation, parameters)
 
-        self._cursor = self._routed.run(operation, call, server_side=False)
+        self._cursor = self._routed.run(operation, call, list(parameters), server_side=False)
 
     @property
     def description(self) -> Any:

@@ -5,32 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Self, TypeVar
 
-from sqlalchemy import URL, Executable, RowMapping, event, make_url, text
-from sqlalchemy.dialects import registry
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Executable, RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from seawall.core import SYSTEM_CLOCK, Clock, Events, Health, OptionError, Status
 from seawall.core.options import number
 from seawall.database.classifier import Classifier
 from seawall.database.cluster import Cluster
+from seawall.database.engines import parse_url, routed_engine, sqlite_engine
 from seawall.database.errors import DatabaseUnavailableError
 from seawall.database.node import Node, PoolOptions
 from seawall.database.position import Position
-from seawall.database.routed import Route, RoutedConnection
+from seawall.database.routed import Route
 from seawall.database.routing import Caller, current_caller
 from seawall.database.sqlstate import brief
 from seawall.database.statements import StatementClass, fingerprint, normalize
 from seawall.database.statistics import Statistics
 from seawall.database.transaction import transactional
 from seawall.database.travel import Signer, pack, unpack
+from seawall.database.watch import Watch
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,10 +53,6 @@ _logger = logging.getLogger("seawall.database")
 CATALOGUE_AGE, CATALOGUE_PAUSE = 60.0, 1.0
 """Seconds after which what is known of the schema is learnt anew at the latest, and at the earliest."""
 _SCHEMA = re.compile(r"\s*(CREATE|ALTER|DROP|GRANT|REVOKE|DO|CALL|IMPORT|COMMENT)\b", re.IGNORECASE)
-_POSTGRES = {"postgres", "postgresql", "postgresql+asyncpg"}
-_SQLITE = {"sqlite", "sqlite+aiosqlite"}
-_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000")
-_ALLOWED = "postgresql://user:password@host:port/database or sqlite:///path"
 
 
 class Database:
@@ -76,6 +70,8 @@ class Database:
     max_overflow: connections to each that are kept, and more while needed. pool_timeout: seconds to wait for one.
     pool_recycle: seconds after which one is replaced. pooler: True if PgBouncer in transaction mode stands before them.
     key: what positions are signed with, the same in every process; by default one of this process's own.
+    slow_after: seconds after which a statement is reported as `SlowStatement`, with its plan unless `plans` is False.
+    repeats: how often one request runs the same read until that is reported as `RepeatedStatement`.
 
     A caller reads what it has written, and never goes back in time; see `calling`. Entering doesn't raise because a
     server is away; it does for what no waiting mends: a wrong password, a replica of another cluster.
@@ -94,6 +90,9 @@ class Database:
         pooler: bool = False,
         connect_args: Mapping[str, Any] | None = None,
         key: str | None = None,
+        slow_after: float = 0.1,
+        repeats: int = 10,
+        plans: bool = True,
         clock: Clock = SYSTEM_CLOCK,
         events: Events | None = None,
     ) -> None:
@@ -101,6 +100,8 @@ class Database:
         number("Database", "max_overflow", max_overflow, at_least=0, integer=True)
         number("Database", "pool_timeout", pool_timeout, above=0)
         number("Database", "pool_recycle", pool_recycle, above=0)
+        number("Database", "slow_after", slow_after, at_least=0)
+        number("Database", "repeats", repeats, at_least=2, integer=True)
         self.name = name
         self.clock = clock
         self.events = Events() if events is None else events
@@ -111,9 +112,10 @@ class Database:
         self._schema_changed = asyncio.Event()
         self.statistics = Statistics(fingerprint, normalize)
         """What every statement costs; see `Statistics.queries`."""
+        self.watch = Watch(name, self.events, clock, slow_after=slow_after, repeats=repeats, plans=plans)
         self._signer = Signer(key)
-        main = _url("url", url)
-        others = [_url("replicas", replica) for replica in replicas]
+        main = parse_url("url", url)
+        others = [parse_url("replicas", replica) for replica in replicas]
         pool = PoolOptions(
             size=pool_size, overflow=max_overflow, wait=pool_timeout, recycle=pool_recycle, pooler=pooler,
             connect_args=dict(connect_args or {}),
@@ -123,12 +125,12 @@ class Database:
         if main.get_backend_name() == "sqlite":
             if others:
                 raise OptionError("Database", "replicas", len(others), "none with SQLite")
-            engine = _sqlite(main, self.statistics)
+            engine = sqlite_engine(main, self.statistics)
             self._engines = dict.fromkeys(Route, engine)
         else:
             nodes = [Node(url, pool, clock, self._changed) for url in (main, *others)]
             cluster = self.cluster = Cluster(name, nodes, self.classifier, self._ran, self.events, clock)
-            self._engines = {route: _routed(main, cluster, route) for route in Route}
+            self._engines = {route: routed_engine(main, cluster, route) for route in Route}
         self._autocommit = {
             route: engine.execution_options(isolation_level="AUTOCOMMIT") for route, engine in self._engines.items()
         }
@@ -146,6 +148,7 @@ class Database:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
+        await self.watch.stop()
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait((self._keeper,))
@@ -233,6 +236,7 @@ class Database:
         Outside of such a block, all of this process is one caller.
         """
         caller = Caller(position)
+        caller.reads = {}
         token = current_caller.set(caller)
         try:
             yield caller
@@ -250,6 +254,7 @@ class Database:
             caller = Caller()
         else:
             caller = unpack(self._signer.verify(token), cluster.nodes, cluster.primary, self.clock)
+        caller.reads = {}
         reset = current_caller.set(caller)
         try:
             yield Admitted(caller, self._signer)
@@ -312,8 +317,15 @@ class Database:
         if self.cluster is not None:
             self.cluster.changed(node)
 
-    def _ran(self, operation: str, kind: StatementClass, node: Node, seconds: float, rows: int) -> None:
+    def _ran(
+        self, operation: str, kind: StatementClass, node: Node, seconds: float, rows: int, parameters: Any
+    ) -> None:
+        """One statement was run."""
         self.statistics.count(operation, kind, node.name, seconds, rows)
+        if seconds >= self.watch.slow_after:
+            self.watch.slow(operation, kind, node, seconds, rows, parameters)
+        if kind is StatementClass.READ and (caller := current_caller.get()) is not None:
+            self.watch.repeated(caller, operation)
         if kind is StatementClass.WRITE and _SCHEMA.match(operation):
             self._schema_changed.set()
 
@@ -351,48 +363,3 @@ class Database:
 
     def __repr__(self) -> str:
         return f"Database({self.name!r}, {self.cluster.nodes if self.cluster else 'sqlite'})"
-
-
-def _url(option: str, given: str) -> URL:
-    try:
-        url = make_url(given)
-    except ArgumentError:
-        raise OptionError("Database", option, "no URL", _ALLOWED) from None
-    if url.drivername in _POSTGRES:
-        return url.set(drivername="postgresql+asyncpg")
-    if url.drivername in _SQLITE:
-        return url.set(drivername="sqlite+aiosqlite")
-    raise OptionError("Database", option, url.render_as_string(hide_password=True), _ALLOWED)
-
-
-def _routed(url: URL, cluster: Cluster, route: Route) -> AsyncEngine:
-    registry.register("postgresql.seawall", "seawall.database.dialect", "RoutedDialect")
-    return create_async_engine(
-        url.set(drivername="postgresql+seawall"),
-        poolclass=NullPool,
-        creator=lambda: RoutedConnection(cluster, route),
-        hide_parameters=True,
-    )
-
-
-def _sqlite(url: URL, statistics: Statistics) -> AsyncEngine:
-    engine = create_async_engine(url, hide_parameters=True)
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, record: Any) -> None:
-        cursor = connection.cursor()
-        for pragma in _PRAGMAS:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "before_cursor_execute")
-    def begin(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
-        context.seawall_began = time.perf_counter()
-
-    @event.listens_for(engine.sync_engine, "after_cursor_execute")
-    def end(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
-        seconds = time.perf_counter() - context.seawall_began
-        kind = StatementClass.READ if statement[:6].upper() == "SELECT" else StatementClass.WRITE
-        statistics.count(statement, kind, "sqlite", seconds, cursor.rowcount)
-
-    return engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from seawall.core import Event
 
@@ -35,6 +36,29 @@ class PrimaryChanged(DatabaseEvent):
 
     former: str | None
     timeline: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlowStatement(DatabaseEvent):
+    """A statement took `seconds`. plan: PostgreSQL's, as JSON, its values left out; None where there is none.
+
+    origin: the line of the service's code that ran it.
+    """
+
+    statement: str
+    seconds: float
+    rows: int
+    origin: str | None
+    plan: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatedStatement(DatabaseEvent):
+    """One request, or another caller, ran the same read `count` times: one statement for all would do."""
+
+    statement: str
+    count: int
+    origin: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,7 +117,7 @@ class RoutedConnection(AdaptedConnection):
 
     # Statements.
 
-    def run(self, operation: str, call: Callable[[Any], object], *, server_side: bool) -> Any:
+    def run(self, operation: str, call: Callable[[Any], object], parameters: Any, *, server_side: bool) -> Any:
         """Have `call` execute `operation` with a cursor of the right server; the cursor."""
         cluster = self._cluster
         kind = cluster.classify(operation)
@@ -149,7 +149,7 @@ class RoutedConnection(AdaptedConnection):
                 self._wrote = True
                 self.pinned = self.pinned or kind is StatementClass.SESSION
             caller.read(node.state, cluster.clock.monotonic())
-            cluster.ran(operation, kind, node, time.perf_counter() - began, cursor.rowcount)
+            cluster.ran(operation, kind, node, time.perf_counter() - began, cursor.rowcount, parameters)
             if self.isolation_level == "autocommit" and not self.pinned:
                 self._end(caller)
             return cursor
@@ -349,6 +349,9 @@ class RoutedConnection(AdaptedConnection):
             self._abandon()
             raise
         self._wrote, self._done = False, 0
+
+    def __repr__(self) -> str:
+        return f"RoutedConnection({self._node.name if self._node else 'no transaction'})"
 
     def close(self) -> None:
         """Give everything back."""

@@ -86,7 +86,7 @@ class Caller:
     how far that was.
     """
 
-    __slots__ = ("floor", "seen", "seen_at", "strict")
+    __slots__ = ("floor", "reads", "seen", "seen_at", "strict")
 
     def __init__(self, floor: Position | None = None) -> None:
         self.floor = floor
@@ -94,6 +94,8 @@ class Caller:
         self.seen_at = 0.0
         self.strict = False
         """What was written can't be told: only the primary is sure to have it."""
+        self.reads: dict[str, int] | None = None
+        """How often each read was run; None where that is no loop's doing."""
 
     def wrote(self, position: Position) -> None:
         """A transaction was committed; `position` was taken after that."""
