@@ -1,11 +1,13 @@
-"""`python -m bench.readme`: put the figures of the last full run into the README, between its two marks."""
+"""`python -m bench.readme`: put the figures of the last full runs into the README, each between its two marks."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
-BEGIN, END = "<!-- bench -->\n", "<!-- /bench -->"
-ROWS = {
+MARK, END = "<!-- bench {} -->\n", "<!-- /bench -->"
+RESILIENCE = {
     "breaker_count": "breaker, count window",
     "breaker_time_slow": "breaker, time window and slow calls",
     "retry": "retry",
@@ -16,21 +18,33 @@ ROWS = {
     "breaker_sync": "breaker around a `def`",
     "rejection": "refusal by an open breaker",
 }
+CACHE: dict[str, tuple[str, str, str, bool]] = {
+    "hit_async": ("`await cache.get(key)`, beside an empty coroutine", "ratio", "{:.1f}×", False),
+    "hit_decorated": ("a cached function's hit, beside an empty coroutine", "ratio", "{:.1f}×", False),
+    "hit_sync": ("`get_nowait`, beside `lru_cache`", "ratio", "{:.1f}×", False),
+    "redis_throughput": ("reads of Redis a second, 50 tasks", "rate", "{:,.0f}", True),
+    "outage": ("Redis stops answering: the slowest of 100 first calls, ms", "first", "{:.0f}", False),
+    "hit_ratio": ("hits with 500 slots, Zipf over 50,000 keys, %", "zipf", "{:.1f}", True),
+}
 BESIDE = 3
 
 
-def table() -> str:
+def _head(about: dict[str, Any], what: str) -> list[str]:
+    where = f"{about['python']}, {about['machine']}, {about['measured']}."
+    return [what, f"all take turns. {where}", "", "| | Seawall | next best |", "|---|---|---|"]
+
+
+def _results(suite: str) -> Any:
+    return json.loads((ROOT / f"bench/results/{suite}.json").read_text())
+
+
+def resilience() -> str:
     """The table: what a call costs, as a multiple of the bare call, and the nearest others."""
-    results = json.loads((ROOT / "bench/results/resilience.json").read_text())
-    about = results["about"]
-    lines = [
-        f"What a call costs, as a multiple of the bare call (`await f(x)`): the median of {about['rounds']} rounds in",
-        f"which all take turns. {about['python']}, {about['machine']}, {about['measured']}.",
-        "",
-        "| | Seawall | next best |",
-        "|---|---|---|",
-    ]
-    for scenario, title in ROWS.items():
+    results = _results("resilience")
+    rounds = results["about"]["rounds"]
+    what = f"What a call costs, as a multiple of the bare call (`await f(x)`): medians of {rounds} rounds in which"
+    lines = _head(results["about"], what)
+    for scenario, title in RESILIENCE.items():
         figures = {
             row["name"]: row["figures"]["ratio"] for row in results["scenarios"][scenario]["rows"] if row["figures"]
         }
@@ -41,11 +55,35 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def cache() -> str:
+    """The table: hits, reads of Redis, an outage and hit ratios, and the nearest others."""
+    results = _results("cache")
+    lines = _head(results["about"], "Medians of rounds in which")
+    for scenario, (title, figure, form, most_is_best) in CACHE.items():
+        figures = {
+            row["name"]: row["figures"][figure] for row in results["scenarios"][scenario]["rows"] if row["figures"]
+        }
+        own = figures.pop("seawall")
+        others = sorted(
+            ((value, name) for name, value in figures.items() if not name.startswith(("bare", "functools", "seawall"))),
+            reverse=most_is_best,
+        )
+        beside = ", ".join(f"{name} {form.format(value)}" for value, name in others[:BESIDE])
+        lines.append(f"| {title} | **{form.format(own)}** | {beside} |")
+    return "\n".join(lines) + "\n"
+
+
+TABLES: dict[str, Callable[[], str]] = {"resilience": resilience, "cache": cache}
+
+
 def filled(readme: str) -> str:
-    """The README with the table of the last run."""
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + BEGIN + table() + END + after
+    """The README with the tables of the last runs."""
+    for suite, table in TABLES.items():
+        mark = MARK.format(suite)
+        before, _, rest = readme.partition(mark)
+        _, _, after = rest.partition(END)
+        readme = before + mark + table() + END + after
+    return readme
 
 
 def main() -> None:
