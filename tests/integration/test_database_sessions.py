@@ -260,3 +260,18 @@ def test_parameters_are_no_sql_and_are_in_no_message(own):
         assert "sesame" not in str(caught.value)
 
     play(own, scene)
+
+
+def test_a_worker_thread_has_a_plain_session_at_the_primary(own):
+    async def scene(database: Database) -> None:
+        def work() -> str:
+            with database.sync_session() as session:
+                session.execute(text("UPDATE doctors SET shift = 99 WHERE id = 7"))
+                session.commit()
+                return str(session.scalar(text("SELECT pg_is_in_recovery()")))
+
+        assert await asyncio.to_thread(work) == "False"
+        [row] = await database.fetch("SELECT shift FROM doctors WHERE id = 7", use_read_replica=False)
+        assert row["shift"] == 99
+
+    play(own, scene)

@@ -12,9 +12,11 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Executable, RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.orm import Session
 
 from seawall.core import SYSTEM_CLOCK, Clock, Events, Health, OptionError, Status
 from seawall.core.options import number
+from seawall.database.blocking import BlockingSessions
 from seawall.database.classifier import Classifier
 from seawall.database.cluster import Cluster
 from seawall.database.engines import parse_url, routed_engine, sqlite_engine
@@ -120,6 +122,8 @@ class Database:
             size=pool_size, overflow=max_overflow, wait=pool_timeout, recycle=pool_recycle, pooler=pooler,
             connect_args=dict(connect_args or {}),
         )  # fmt: skip
+        self._main = main
+        self._blocking = BlockingSessions(pool)
         self.cluster: Cluster | None = None
         self._engines: dict[Route, AsyncEngine]
         if main.get_backend_name() == "sqlite":
@@ -154,6 +158,7 @@ class Database:
             await asyncio.wait((self._keeper,))
         if self.cluster is not None:
             await self.cluster.stop()
+        self._blocking.dispose()
         await asyncio.gather(*(engine.dispose() for engine in self._engines.values()))
 
     async def check(self) -> Health:
@@ -185,6 +190,14 @@ class Database:
     def connection(self, route: Route = Route.AUTO) -> AsyncConnection:
         """A connection; use it with `async with`."""
         return self._engines[route].connect()
+
+    def sync_session(self) -> Session:
+        """A plain synchronous session at the primary, for worker threads and processes; use it with `with`.
+
+        Nothing is routed, and it is nobody's caller.
+        """
+        primary = None if self.cluster is None else self.cluster.primary
+        return self._blocking.at(self._main if primary is None else primary.url)
 
     def read(self) -> AsyncConnection:
         """A connection on which each statement is a transaction of its own, for reads from a replica where one may."""

@@ -82,7 +82,7 @@ class Node:
         self.wrong: str | None = None
         """What is wrong with it that waiting doesn't mend."""
         self.tried = asyncio.Event()
-        self._url = url
+        self.url = url
         self._clock = clock
         self._changed = changed
         self._hurry_until = 0.0
@@ -119,7 +119,7 @@ class Node:
 
     def renew(self) -> None:
         """Every connection made until now is closed when it comes back; new callers get new ones."""
-        engine, self._engine = self._engine, _engine(self._url, self.options)
+        engine, self._engine = self._engine, _engine(self.url, self.options)
         # Those in use go back to the old pool, which closes them.
         engine.sync_engine.pool = engine.sync_engine.pool.recreate()
         task = asyncio.get_running_loop().create_task(engine.dispose())
@@ -151,7 +151,7 @@ class Node:
     async def lent(self) -> AsyncIterator[Any]:
         """A connection of asyncpg's outside of the pool, for `READS` seconds at most."""
         async with asyncio.timeout(READS):
-            connection = await asyncpg.connect(**_probe_arguments(self._url, self.options))
+            connection = await asyncpg.connect(**_probe_arguments(self.url, self.options))
             try:
                 yield connection
             finally:
@@ -167,7 +167,7 @@ class Node:
         while True:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
-                    connection = await asyncpg.connect(**_probe_arguments(self._url, self.options))
+                    connection = await asyncpg.connect(**_probe_arguments(self.url, self.options))
             except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may go well
                 self._down(_words(error))
                 self.wrong = _words(error) if isinstance(error, _WRONG) else None

@@ -50,7 +50,7 @@ _CONFIG: Mapping[str, str | int] = {
     "wal_init_zero": "off",
     "wal_retrieve_retry_interval": "50ms",
     "hot_standby_feedback": "off",
-    "scram_iterations": 64,
+    "scram_iterations": 4096,
 }
 
 # Ends the server and removes its files when the other end of its standard input closes: this process was killed.

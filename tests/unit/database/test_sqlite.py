@@ -53,6 +53,8 @@ def test_sessions_fetch_and_statistics(tmp_path):
         assert row["name"] == "Ada"
         assert await database.fetch("DELETE FROM users WHERE id = :id", {"id": 1}) == []
         assert await database.fetch("SELECT 1 FROM users") == []
+        with database.sync_session() as blocking:
+            assert blocking.scalar(text("SELECT count(*) FROM users")) == 0
         assert (await database.check()).status is Status.HEALTHY
         assert database.position is None
         statements = {query.statement for query in database.statistics.queries()}
