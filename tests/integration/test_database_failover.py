@@ -9,7 +9,7 @@ import pytest
 
 from seawall.core import Events, Status
 from seawall.database import CommitUnknownError, Database, DatabaseUnavailableError, PrimaryChanged, WrongServerError
-from seawall.testing import EventRecorder
+from seawall.testing import EventRecorder, FaultProxy, Latency
 from seawall.testing.postgres import Postgres
 from tests.integration.conftest import Cluster
 
@@ -193,5 +193,34 @@ def test_a_server_that_is_away_at_the_start_is_waited_for(own):
                 while database.cluster is None or database.cluster.primary is None:
                     await asyncio.sleep(0.02)
             await database.fetch("CREATE TABLE late ()")
+
+    asyncio.run(main())
+
+
+def test_a_replica_that_is_much_slower_than_the_other_is_left_out(own):
+    async def main() -> None:
+        slow = own.replicas[0]
+        async with FaultProxy(slow.host, slow.port) as proxy:
+            url = slow.url.replace(f":{slow.port}/", f":{proxy.port}/")
+            async with Database(own.primary.url, replicas=[url, own.replicas[1].url]) as database:
+                assert database.cluster is not None
+                async with asyncio.timeout(10):
+                    while len(database.cluster.standbys) < 2:
+                        await asyncio.sleep(0.01)
+                proxy.fault = Latency(0.04)
+                async with asyncio.timeout(10):
+                    while len(database.cluster.standbys) > 1:
+                        await asyncio.sleep(0.01)
+                health = await database.check()
+                assert (health.status, "too slow" in health.message) == (Status.DEGRADED, True)
+                for _ in range(10):
+                    with database.calling():
+                        await database.fetch("SELECT 1 AS only_here")
+                [query] = [query for query in database.statistics.queries() if "only_here" in query.statement]
+                assert query.nodes == {f"127.0.0.1:{own.replicas[1].port}": 10}
+                proxy.fault = None
+                async with asyncio.timeout(10):
+                    while len(database.cluster.standbys) < 2:
+                        await asyncio.sleep(0.01)
 
     asyncio.run(main())

@@ -22,6 +22,8 @@ FAILOVER_WAIT = 5.0
 
 
 MOST_REFUSED = 1_000
+SLOWER, SLOW_AT_LEAST = 5.0, 0.02
+"""A standby whose probe takes so many times as long as the fastest one's, and so many seconds, is left out."""
 
 
 class Classifies(Protocol):
@@ -56,6 +58,8 @@ class Cluster:
         self.classifier = classifier
         self.ran = ran
         self._changed = asyncio.Event()
+        for node in nodes:
+            node.measured = self.measured
 
     @property
     def caller(self) -> Caller:
@@ -134,11 +138,30 @@ class Cluster:
         )
         if newest is not None or (former is not None and former.state.role is Role.STANDBY):
             self.primary = newest
-        self.standbys = tuple(
-            other.state for other in self.nodes if other.state.role is Role.STANDBY and other is not self.primary
-        )
+        self._line_up()
         self._tell(node, former)
         self._changed.set()
+
+    def _line_up(self) -> None:
+        states = [other.state for other in self.nodes if other.state.role is Role.STANDBY and other is not self.primary]
+        self.standbys = tuple(state for state in states if not state.slow) or tuple(states)
+
+    def measured(self, node: Node) -> None:
+        """How fast `node` answers was measured once more; leave out a standby that is much slower than the fastest."""
+        state, primary = node.state, self.primary
+        if state.role is Role.PRIMARY or not state.usable:
+            return
+        others = [
+            other.state for other in self.nodes if other is not node and other is not primary and other.state.usable
+        ]
+        fastest = min((other.latency for other in others), default=state.latency)
+        limit = max(SLOWER * fastest, SLOW_AT_LEAST)
+        slow = state.latency > (limit / 2 if state.slow else limit)
+        if slow is not state.slow:
+            state.slow = slow
+            how = "too slow" if slow else "fast enough again"
+            _logger.warning("database %s: %s is %s: %.0f ms", self.name, node.name, how, state.latency * 1000)
+            self._line_up()
 
     def demoted(self, node: Node) -> None:
         """`node` refused a write: it is no primary any more, whatever its probe has found so far."""

@@ -146,6 +146,11 @@ class Database:
             await self.cluster.start()
             with suppress(DatabaseUnavailableError):
                 await self._load_catalogue()
+            if self.cluster.primary is not None:
+                with self.calling():  # what SQLAlchemy asks once is no caller's
+                    for engine in self._engines.values():
+                        async with engine.connect():
+                            pass
             self._keeper = asyncio.get_running_loop().create_task(self._keep_catalogue())
         return self
 
@@ -171,8 +176,9 @@ class Database:
         message = "; ".join(f"{node.name}: {node.state.why}" for node in away)
         if primary is None or primary in away:
             return Health(status=Status.UNHEALTHY, message=f"no primary; {message}")
-        if away:
-            return Health(status=Status.DEGRADED, message=message)
+        slow = [f"{node.name}: {node.state.latency * 1000:.0f} ms" for node in self.cluster.nodes if node.state.slow]
+        if away or slow:
+            return Health(status=Status.DEGRADED, message=message or f"too slow for reads: {', '.join(slow)}")
         return Health(status=Status.HEALTHY, message=f"primary {primary.name}, {len(self.cluster.standbys)} replicas")
 
     # Using it.

@@ -85,6 +85,8 @@ class Node:
         self.url = url
         self._clock = clock
         self._changed = changed
+        self.measured: Callable[[Node], None] = lambda node: None
+        """Told of each answer to a probe."""
         self._hurry_until = 0.0
         self._hurried = asyncio.Event()
         self._missed = 0
@@ -234,6 +236,7 @@ class Node:
         state.why = "" if state.usable else "it has replayed nothing yet"
         if changed:
             self._changed(self)
+        self.measured(self)
 
     def _down(self, reason: str) -> None:
         state = self.state

@@ -31,11 +31,12 @@ class Role(StrEnum):
 class NodeState:
     """What is known of a server. The probe writes it, routing reads it; times are of the monotonic clock.
 
-    usable: it answers, belongs to the cluster, and isn't ejected. incarnation: changes when the server was restarted.
+    usable: it answers and belongs to the cluster. slow: others answer much faster. incarnation: changes when the server
+    was restarted.
     """
 
     __slots__ = (
-        "incarnation", "lag_bytes", "lag_seconds", "latency", "name", "positions", "probed", "role", "started",
+        "incarnation", "lag_bytes", "lag_seconds", "latency", "name", "positions", "probed", "role", "slow", "started",
         "usable", "why",
     )  # fmt: skip
 
@@ -43,6 +44,7 @@ class NodeState:
         self.name = name
         self.role = Role.UNKNOWN
         self.usable = False
+        self.slow = False
         self.why = "not probed yet"
         self.started: list[float] = []
         self.positions: list[Position] = []
