@@ -34,7 +34,8 @@ PACKAGES_OF_FILES = {
 PACKAGES_OF_ROOMS = {
     "web": {"starlette", "fastapi"},
     "redis": {"redis", "hiredis"},
-    "database": {"sqlalchemy", "asyncpg", "greenlet", "postgast"},
+    "database": {"sqlalchemy", "asyncpg", "aiosqlite", "greenlet", "postgast"},
+    "cli": {"rich"},
 }
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Collection
-from collections.abc import Collection
 
 from seawall.database.advisor.candidates import Candidate, Key
 from seawall.database.advisor.report import Measured
@@ -79,3 +78,8 @@ def test_widening_an_existing_index_needs_a_greater_gain():
     wide = Candidate(table(ExistingIndex(name="i", definition="", keys=("a",))), (Key("a"), Key("b")))
     assert kept(Planner({(wide,): 500.0})) is None
     assert kept(Planner({(wide,): 100.0})) == {wide}
+
+
+def test_a_run_that_found_nothing_in_the_sample_leaves_it_to_the_estimate():
+    assert kept(Planner({(A,): 10.0}, runs={False: 3, True: 3})) == {A}
+    assert kept(Planner({(A,): 500.0}, runs={False: 3, True: 3})) is None
