@@ -135,7 +135,7 @@ def test_a_statement_that_a_replica_refuses_is_run_at_the_primary_and_remembered
         body = "BEGIN UPDATE doctors SET shift = shift WHERE id = 1; RETURN 2; END"
         async with database.connection(Route.PRIMARY) as connection:
             raw: Any = await connection.get_raw_connection()
-            with pytest.raises(RuntimeError, match="run a statement first"):
+            with pytest.raises(RuntimeError, match="run a statement that writes first"):
                 raw.driver_connection  # noqa: B018
             await connection.execute(text("SELECT 1"))
             raw = raw.driver_connection

@@ -12,6 +12,7 @@ from seawall.database.errors import (
     DatabaseError,
     DatabaseUnavailableError,
     PoolTimeoutError,
+    QueryTimeoutError,
     WrongServerError,
 )
 from seawall.database.events import (
@@ -24,8 +25,7 @@ from seawall.database.events import (
     StatementRerun,
 )
 from seawall.database.position import Position
-from seawall.database.routed import Route
-from seawall.database.routing import Caller, Role
+from seawall.database.routing import Caller, Role, Route
 
 __all__ = [
     "Caller",
@@ -39,6 +39,7 @@ __all__ = [
     "PoolTimeoutError",
     "Position",
     "PrimaryChanged",
+    "QueryTimeoutError",
     "RepeatedStatement",
     "Role",
     "Route",

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import asyncpg
+from sqlalchemy.util import await_only, greenlet_spawn
+
+from seawall.database.position import Position, lsn_of
+
+R = TypeVar("R")
+_POSITION = """
+SELECT ('x' || substr(pg_walfile_name(lsn), 1, 8))::bit(32)::int, lsn::text FROM pg_current_wal_insert_lsn() AS lsn
+"""
+
+
+class Late(Exception):  # noqa: N818 - it never leaves this room
+    """The time was over."""
 
 
 class _Transaction:
@@ -14,10 +30,55 @@ class _Transaction:
         self._connection = connection
 
     async def commit(self) -> None:
-        await self._connection.execute("COMMIT")
+        if await self._connection.execute("COMMIT") == "ROLLBACK":
+            message = "the transaction had failed before, and COMMIT undid it"
+            raise asyncpg.InFailedSQLTransactionError(message)
 
     async def rollback(self) -> None:
         await self._connection.execute("ROLLBACK")
+
+
+def begin_sql(isolation: str | None, left: float | None, *, readonly: bool, deferrable: bool) -> str:
+    """What opens a transaction. left: seconds its statements may take."""
+    sql = "BEGIN"
+    if isolation is not None:
+        sql += f" ISOLATION LEVEL {isolation.replace('_', ' ').upper()}"
+    if readonly:
+        sql += " READ ONLY"
+    if deferrable:
+        sql += " DEFERRABLE"
+    if left is not None:
+        sql += f"; SET LOCAL statement_timeout = {max(1, int(left * 1000))}"
+    return sql
+
+
+def within(seconds: float, function: Callable[[], R]) -> R:
+    """`function`, from within a greenlet, for so many seconds at most; then it is cancelled, and this raises `Late`."""
+
+    async def bounded() -> R:
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                return await greenlet_spawn(function)
+        except TimeoutError:
+            if limit.expired():
+                raise Late from None
+            raise
+
+    return await_only(bounded())
+
+
+def check_open(adapted: Any) -> None:
+    """Raises `ConnectionResetError` if the server has closed it while nobody used it."""
+    if adapted._connection.is_closed():
+        message = "the server closed the connection"
+        raise ConnectionResetError(message)
+
+
+async def position_of(adapted: Any) -> Position:
+    """How far the primary has come by now; taken after a commit, it covers what was committed."""
+    timeline, lsn = await adapted._connection.fetchrow(_POSITION)
+    return Position(timeline, lsn_of(lsn))
 
 
 async def begin(adapted: Any, sql: str) -> None:

@@ -6,14 +6,16 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from seawall.core import Clock, Events, deadline
 from seawall.database.errors import DatabaseUnavailableError, WrongServerError
 from seawall.database.events import NodeDown, NodeUp, PrimaryChanged
-from seawall.database.node import Node
+from seawall.database.node import FAST, Node
 from seawall.database.position import Position
-from seawall.database.routing import Caller, NodeState, Role, current_caller, pick_standby
+from seawall.database.routing import Caller, NodeState, Role, pick_standby
 from seawall.database.statements import StatementClass
 
 _logger = logging.getLogger("seawall.database")
@@ -34,6 +36,9 @@ class Classifies(Protocol):
         ...
 
 
+_AT_START = frozenset({"show standard_conforming_strings", "show transaction isolation level"})
+"""What SQLAlchemy asks of its first connection; any server may answer, for there may be no primary."""
+
 Ran = Callable[[str, StatementClass, Node, float, int, Any], None]
 """Told of each statement that was run: text, class and server, the seconds it took, its rows, and its parameters."""
 
@@ -50,11 +55,13 @@ class Cluster:
         self.clock = clock
         self.primary: Node | None = None
         self.standbys: tuple[NodeState, ...] = ()
+        self.current: ContextVar[Caller | None] = ContextVar(f"seawall_{name}_caller", default=None)
         self.own = Caller()
         """What this process has written and read where nobody else is named as the caller."""
         self._of = {id(node.state): node for node in nodes}
         self._turn = itertools.count()
         self._refused: set[str] = set()
+        self.started = False
         self.classifier = classifier
         self.ran = ran
         self._changed = asyncio.Event()
@@ -64,12 +71,14 @@ class Cluster:
     @property
     def caller(self) -> Caller:
         """Whose reads and writes these are."""
-        return current_caller.get() or self.own
+        return self.current.get() or self.own
 
     # Statements.
 
     def classify(self, operation: str) -> StatementClass:
         """What kind of statement it is."""
+        if operation in _AT_START:
+            return StatementClass.READ
         if operation in self._refused:
             return StatementClass.WRITE
         return self.classifier.classify(operation)
@@ -100,14 +109,20 @@ class Cluster:
 
     async def await_primary(self, former: Node | None = None) -> Node:
         """The primary, or another one than `former` as soon as there is one. Raises `DatabaseUnavailableError`."""
-        wait = deadline.bounded(FAILOVER_WAIT, clock=self.clock)
+        if not self.started:
+            message = f"{self.name!r} isn't entered; write `async with database:` around what uses it"
+            raise RuntimeError(message)
+        wait, since = deadline.bounded(FAILOVER_WAIT, clock=self.clock), self.clock.monotonic()
         try:
             async with asyncio.timeout(wait):
-                while self.primary is None or self.primary is former:
-                    self._changed.clear()
+                # The former one will do when it has answered a probe since.
+                while self.primary is None or (former is self.primary and self.primary.state.probed < since):
                     for node in self.nodes:
                         node.hurry()
-                    await self._changed.wait()
+                    self._changed.clear()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(FAST):
+                            await self._changed.wait()
         except TimeoutError:
             why = "; ".join(f"{node.name}: {node.state.why or node.state.role}" for node in self.nodes)
             raise DatabaseUnavailableError(self.name, "primary", why) from None
@@ -134,10 +149,14 @@ class Cluster:
         former = self.primary
         # Of two that take themselves for it, the one that was promoted last; an old one is told so by nobody.
         newest = max(
-            primaries, key=lambda other: (other.state.usable, other.state.positions[-1].timeline), default=None
+            primaries, key=lambda other: (other.state.positions[-1].timeline, other.state.usable), default=None
         )
         if newest is not None or (former is not None and former.state.role is Role.STANDBY):
             self.primary = newest
+        if former is not None and self.primary is not None and self.primary is not former:
+            # Whatever is under way there must not be taken for done.
+            former.abandon()
+            former.renew()
         self._line_up()
         self._tell(node, former)
         self._changed.set()
@@ -173,8 +192,7 @@ class Cluster:
     def failed(self, node: Node, reason: str) -> None:
         """`node` gave no connection, or lost one."""
         if node.state.usable:
-            node.state.usable = False
-            node.state.why = reason
+            node.suspect(reason)
             self.changed(node)
         node.hurry()
 
@@ -208,13 +226,23 @@ class Cluster:
 
     async def start(self) -> None:
         """Begin to probe; wait for the first answers. Raises `WrongServerError` for what no waiting mends."""
+        if self.started:
+            message = f"{self.name!r} is entered already; it can be shared, but entered once"
+            raise RuntimeError(message)
+        self.started = True
         for node in self.nodes:
             node.start()
-        await asyncio.gather(*(node.tried.wait() for node in self.nodes))
-        for node in self.nodes:
-            if node.wrong is not None:
-                raise WrongServerError(self.name, node.name, node.wrong)
+        try:
+            await asyncio.gather(*(node.tried.wait() for node in self.nodes))
+            wrong = next((node for node in self.nodes if node.wrong is not None), None)
+        except BaseException:
+            await self.stop()
+            raise
+        if wrong is not None:
+            await self.stop()
+            raise WrongServerError(self.name, wrong.name, wrong.wrong or "")
 
     async def stop(self) -> None:
         """End the probes and close the pools."""
+        self.started = False
         await asyncio.gather(*(node.stop() for node in self.nodes))

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
+from seawall.database.errors import DatabaseError
+
+_ENDED = "the rows were streamed in a transaction that is over; read them before it is committed, or all at once"
+
 
 class Runs(Protocol):
     """The connection of a cursor."""
@@ -12,6 +16,19 @@ class Runs(Protocol):
     def run(self, operation: str, call: Callable[[Any], object], parameters: Any, *, server_side: bool) -> Any:
         """Have `call` execute `operation` with a cursor of the right server; the cursor."""
         ...
+
+
+class _Ended:
+    """Stands for a cursor whose transaction is over."""
+
+    description = None
+    rowcount = -1
+
+    def close(self) -> None:
+        """Nothing is left to close."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise DatabaseError(_ENDED)
 
 
 class RoutedCursor:
@@ -55,6 +72,11 @@ class RoutedCursor:
     def rowcount(self) -> int:
         """How many rows there were."""
         return -1 if self._cursor is None else self._cursor.rowcount
+
+    def end(self) -> None:
+        """Its transaction is over; rows that weren't fetched are gone."""
+        if self._cursor is not None:
+            self._cursor = _Ended()
 
     def fetchone(self) -> Any:
         """The next row."""

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Self, TypeVar
 
@@ -23,8 +24,7 @@ from seawall.database.engines import parse_url, routed_engine, sqlite_engine
 from seawall.database.errors import DatabaseUnavailableError
 from seawall.database.node import Node, PoolOptions
 from seawall.database.position import Position
-from seawall.database.routed import Route
-from seawall.database.routing import Caller, current_caller
+from seawall.database.routing import Caller, Route
 from seawall.database.sqlstate import brief
 from seawall.database.statements import StatementClass, fingerprint, normalize
 from seawall.database.statistics import Statistics
@@ -125,6 +125,7 @@ class Database:
         self._main = main
         self._blocking = BlockingSessions(pool)
         self.cluster: Cluster | None = None
+        self._current: ContextVar[Caller | None] = ContextVar(f"seawall_{name}_caller", default=None)
         self._engines: dict[Route, AsyncEngine]
         if main.get_backend_name() == "sqlite":
             if others:
@@ -134,6 +135,7 @@ class Database:
         else:
             nodes = [Node(url, pool, clock, self._changed) for url in (main, *others)]
             cluster = self.cluster = Cluster(name, nodes, self.classifier, self._ran, self.events, clock)
+            self._current = cluster.current
             self._engines = {route: routed_engine(main, cluster, route) for route in Route}
         self._autocommit = {
             route: engine.execution_options(isolation_level="AUTOCOMMIT") for route, engine in self._engines.items()
@@ -164,7 +166,8 @@ class Database:
         if self.cluster is not None:
             await self.cluster.stop()
         self._blocking.dispose()
-        await asyncio.gather(*(engine.dispose() for engine in self._engines.values()))
+        for engine in set(self._engines.values()):
+            await engine.dispose()
 
     async def check(self) -> Health:
         """Healthy when all servers answer; degraded without a replica; unhealthy without a primary."""
@@ -256,11 +259,11 @@ class Database:
         """
         caller = Caller(position)
         caller.reads = {}
-        token = current_caller.set(caller)
+        token = self._current.set(caller)
         try:
             yield caller
         finally:
-            current_caller.reset(token)
+            self._current.reset(token)
 
     @contextmanager
     def admitting(self, token: str | None) -> Iterator[Admitted]:
@@ -274,11 +277,11 @@ class Database:
         else:
             caller = unpack(self._signer.verify(token), cluster.nodes, cluster.primary, self.clock)
         caller.reads = {}
-        reset = current_caller.set(caller)
+        reset = self._current.set(caller)
         try:
             yield Admitted(caller, self._signer)
         finally:
-            current_caller.reset(reset)
+            self._current.reset(reset)
 
     @property
     def position(self) -> Position | None:
@@ -312,23 +315,16 @@ class Database:
             # As if something had been read from the primary just now: the next probe tells how far that is.
             loaders.read(cluster.primary.state, self.clock.monotonic())
             self._loaders_doubt = False
-        loaders.settle()
-        own = cluster.caller
-        caller = Caller(loaders.floor)
-        # Two servers whose positions aren't known: only the primary is sure to be beyond both.
-        both = loaders.seen is not None and own.seen is not None and loaders.seen is not own.seen
-        caller.strict = own.strict or self._loaders_doubt or both
-        latest = loaders if loaders.seen is not None else own
-        caller.seen, caller.seen_at = latest.seen, latest.seen_at
-        if own.floor is not None:
-            caller.raise_to(own.floor)
-        token = current_caller.set(caller)
+        own, caller = cluster.caller, Caller()
+        caller.join(loaders)
+        caller.join(own)
+        caller.strict = caller.strict or self._loaders_doubt
+        token = self._current.set(caller)
         try:
             yield
         finally:
-            current_caller.reset(token)
-            if caller.floor is not None:
-                own.raise_to(caller.floor)
+            self._current.reset(token)
+            own.join(caller)
 
     # What the servers tell.
 
@@ -343,7 +339,7 @@ class Database:
         self.statistics.count(operation, kind, node.name, seconds, rows)
         if seconds >= self.watch.slow_after:
             self.watch.slow(operation, kind, node, seconds, rows, parameters)
-        if kind is StatementClass.READ and (caller := current_caller.get()) is not None:
+        if kind is StatementClass.READ and (caller := self._current.get()) is not None:
             self.watch.repeated(caller, operation)
         if kind is StatementClass.WRITE and _SCHEMA.match(operation):
             self._schema_changed.set()

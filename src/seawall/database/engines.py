@@ -13,7 +13,8 @@ from sqlalchemy.pool import NullPool
 
 from seawall.core import OptionError
 from seawall.database.cluster import Cluster
-from seawall.database.routed import Route, RoutedConnection
+from seawall.database.routed import RoutedConnection
+from seawall.database.routing import Route
 from seawall.database.statements import StatementClass
 from seawall.database.statistics import Statistics
 

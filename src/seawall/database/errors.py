@@ -3,6 +3,7 @@
 DatabaseError
 ├── DatabaseUnavailableError     no server can take the statement now; nothing was done
 ├── PoolTimeoutError             all connections were in use for too long; nothing was done
+├── QueryTimeoutError            the deadline passed while a statement ran
 ├── WrongServerError             a server is not what the configuration says
 └── CommitUnknownError           the connection was lost while committing; nobody knows whether it was
 """
@@ -54,6 +55,21 @@ class PoolTimeoutError(DatabaseError, TimeoutError):
             f"database {self.name!r}: all {self.size} connections to {self.node} were in use for {self.waited:g} s; "
             "raise pool_size or max_overflow, or find what keeps them (a session held during a slow call, mostly)"
         )
+
+
+class QueryTimeoutError(DatabaseError, TimeoutError):
+    """The caller's deadline has passed, and the statement was cancelled. One that writes may have been done."""
+
+    code = "database-timeout"
+    status = 504
+
+    def __init__(self, name: str, node: str) -> None:
+        super().__init__(name, node)
+        self.name = name
+        self.node = node
+
+    def __str__(self) -> str:
+        return f"database {self.name!r}: the deadline passed before {self.node} gave a connection and an answer"
 
 
 class WrongServerError(DatabaseError):

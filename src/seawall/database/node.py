@@ -29,6 +29,8 @@ LATE = 0.02
 """Seconds by which a timer may be late before that says more of this process than of the server."""
 LOST_AFTER = 2
 """After so many probes without an answer what is under way there is given up."""
+PRIMARY_LOST_AFTER = 30
+"""The same at the primary, whose transactions nobody else can go on with."""
 
 READS = 10.0
 """Seconds for which a connection outside of the pool is lent."""
@@ -42,7 +44,8 @@ SELECT pg_is_in_recovery(),
        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END::text,
        CASE WHEN pg_is_in_recovery()
             THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver),
-                          (SELECT timeline_id FROM pg_control_checkpoint()))
+                          greatest((SELECT timeline_id FROM pg_control_checkpoint()),
+                                   (SELECT min_recovery_end_timeline FROM pg_control_recovery())))
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END,
        extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float
 """
@@ -67,6 +70,12 @@ class PoolOptions:
     wait: float = 30.0
     recycle: float = 3600.0
     pooler: bool = False
+
+    @property
+    def most(self) -> int:
+        """Connections at one time."""
+        return self.size + self.overflow
+
     connect_args: dict[str, Any] = field(default_factory=dict)
 
 
@@ -123,7 +132,6 @@ class Node:
         """Every connection made until now is closed when it comes back; new callers get new ones."""
         engine, self._engine = self._engine, _engine(self.url, self.options)
         # Those in use go back to the old pool, which closes them.
-        engine.sync_engine.pool = engine.sync_engine.pool.recreate()
         task = asyncio.get_running_loop().create_task(engine.dispose())
         _background.add(task)
         task.add_done_callback(_background.discard)
@@ -134,6 +142,21 @@ class Node:
             adapted = connection.dbapi_connection
             if adapted is not None:
                 adapted._connection.terminate()
+
+    def suspect(self, reason: str) -> None:
+        """It gave no connection, or lost one: not to be used before its probe has an answer."""
+        self._up = False
+        self.state.usable = False
+        self.state.why = reason
+        self.hurry()
+
+    async def is_standby(self) -> bool:
+        """Whether it says so now; True too when it doesn't answer."""
+        try:
+            async with self.lent() as connection:
+                return bool(await connection.fetchval("SELECT pg_is_in_recovery()"))
+        except Exception:  # noqa: BLE001
+            return True
 
     # The probe.
 
@@ -176,8 +199,10 @@ class Node:
             else:
                 try:
                     await self._watch(connection)
-                except Exception as error:  # noqa: BLE001
+                except TimeoutError as error:
                     self._down(_words(error))
+                except Exception:  # noqa: BLE001 - perhaps it is this connection only: the next attempt tells
+                    self.state.usable = False
                 finally:
                     connection.terminate()
                 pause = FAST
@@ -201,7 +226,7 @@ class Node:
                 if self._clock.monotonic() - began > PROBE_TIMEOUT + LATE:
                     continue  # it was this loop that stood still
                 self._missed += 1
-                if self._missed >= LOST_AFTER:
+                if self._missed >= (PRIMARY_LOST_AFTER if self.state.role is Role.PRIMARY else LOST_AFTER):
                     raise
                 self.state.usable = False  # others serve, until it is clear what it is
                 continue
@@ -255,7 +280,7 @@ _background: set[asyncio.Task[Any]] = set()
 
 
 def _engine(url: URL, pool: PoolOptions) -> AsyncEngine:
-    arguments: dict[str, Any] = dict(pool.connect_args)
+    arguments: dict[str, Any] = {"timeout": CONNECT_TIMEOUT, **pool.connect_args}
     if pool.pooler:
         # The pooler gives each transaction another server connection, which knows no statement of the last.
         arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}

@@ -60,7 +60,7 @@ async def page_by_key(
     number("page_by_key", "limit", limit, at_least=1, at_most=largest, integer=True)
     columns = _order_of(query)
     if after is not None:
-        query = query.where(_beyond(columns, _values(after, len(columns))))
+        query = query.where(_beyond(columns, _values(after, columns)))
     keys = [column.label(f"seawall_key_{place}") for place, (column, _) in enumerate(columns)]
     rows = (await session.execute(query.add_columns(*keys).limit(limit + 1))).all()
     more = len(rows) > limit
@@ -130,13 +130,25 @@ def _cursor(values: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(packed, separators=(",", ":")).encode()).rstrip(b"=").decode()
 
 
-def _values(cursor: str, count: int) -> list[Any]:
+def _fits(value: Any, column: ColumnElement[Any]) -> bool:
+    """Whether `value` can stand in `column`; who sends a page's cursor back may have changed it."""
+    if not isinstance(value, str | int | float | datetime | date | Decimal | UUID):
+        return False
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return False
+    try:
+        kind = column.type.python_type
+    except NotImplementedError:
+        return True
+    return isinstance(value, kind) or (kind in {float, Decimal} and isinstance(value, int | float | Decimal))
+
+
+def _values(cursor: str, columns: Sequence[tuple[ColumnElement[Any], bool]]) -> list[Any]:
     try:
         packed = json.loads(base64.urlsafe_b64decode(cursor[:_LONGEST_CURSOR] + "=" * (-len(cursor) % 4)))
         values = [value if name is None else _TYPES[name][2](value) for name, value in packed]
-    except (ValueError, TypeError, KeyError, ArithmeticError):
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError):
         values = []
-    scalars = all(isinstance(value, str | int | float | datetime | date | Decimal | UUID) for value in values)
-    if len(values) != count or not scalars:
+    if len(values) != len(columns) or not all(map(_fits, values, (column for column, _ in columns))):
         raise OptionError("page_by_key", "after", "no cursor of this query", "the former page's `next`")
     return values

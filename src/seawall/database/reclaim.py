@@ -28,20 +28,18 @@ def reclaim(node: Node, borrowed: PoolProxiedConnection, *, fit: bool = True) ->
 async def _put_in_order(node: Node, borrowed: PoolProxiedConnection, *, fit: bool) -> None:
     adapted: Any = borrowed.dbapi_connection
     connection: Any = None if adapted is None else adapted._connection
-    if fit and adapted is not None and not connection.is_closed():
-        try:
+    with suppress(Exception):  # then it is closed
+        if adapted is not None and not connection.is_closed():
             async with asyncio.timeout(RECLAIM):
                 # It waits until the cancelled statement has ended, and is refused where that undid the transaction.
                 with suppress(asyncpg.PostgresError):
                     await connection.execute("SELECT 1")
-                if connection.is_in_transaction():
-                    await connection.execute("ROLLBACK")
-                forget(adapted)
-                await greenlet_spawn(node.give_back, borrowed)
-        except Exception:  # noqa: BLE001, S110 - then it is closed
-            pass
-        else:
-            return
+                if fit:
+                    if connection.is_in_transaction():
+                        await connection.execute("ROLLBACK")
+                    forget(adapted)
+                    await greenlet_spawn(node.give_back, borrowed)
+                    return
     if connection is not None:
         connection.terminate()
     await greenlet_spawn(node.throw_away, borrowed)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from enum import StrEnum
+from functools import partial
 from typing import Any, cast
 
 from sqlalchemy.engine import AdaptedConnection
@@ -25,15 +25,20 @@ from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
 from seawall.core import deadline
-from seawall.database.adapted import begin
+from seawall.database.adapted import Late, begin, begin_sql, check_open, position_of, within
 from seawall.database.cluster import Cluster
 from seawall.database.cursor import RoutedCursor
-from seawall.database.errors import CommitUnknownError, DatabaseError, DatabaseUnavailableError, PoolTimeoutError
+from seawall.database.errors import (
+    CommitUnknownError,
+    DatabaseError,
+    DatabaseUnavailableError,
+    PoolTimeoutError,
+    QueryTimeoutError,
+)
 from seawall.database.events import StatementRerun
 from seawall.database.node import Node
-from seawall.database.position import Position, lsn_of
 from seawall.database.reclaim import reclaim
-from seawall.database.routing import Caller
+from seawall.database.routing import Caller, Route
 from seawall.database.sqlstate import (
     READ_ONLY,
     RECOVERY_CONFLICTS,
@@ -51,27 +56,15 @@ ATTEMPTS = 4
 PAUSE = 0.02
 """Seconds between two attempts to get a connection, times their number."""
 _CHANGING = frozenset({StatementClass.WRITE, StatementClass.SESSION})
-_POSITION = """
-SELECT ('x' || substr(pg_walfile_name(lsn), 1, 8))::bit(32)::int, lsn::text FROM pg_current_wal_insert_lsn() AS lsn
-"""
-_CLOSED = "the server closed the connection"
 _LOOSE = {None, "read_committed", "autocommit"}
-
-
-class Route(StrEnum):
-    """Where statements may go."""
-
-    AUTO = "auto"
-    PRIMARY = "primary"
-    REPLICA = "replica"
 
 
 class RoutedConnection(AdaptedConnection):
     """A connection to a cluster. Used within a greenlet, as SQLAlchemy does."""
 
     __slots__ = (
-        "_adapted", "_borrowed", "_cluster", "_done", "_node", "_route", "_wrote", "deferrable", "isolation_level",
-        "pinned", "readonly",
+        "_adapted", "_borrowed", "_broken", "_cluster", "_cursors", "_done", "_nested", "_node", "_route", "_wrote",
+        "deferrable", "isolation_level", "pinned", "readonly",
     )  # fmt: skip
 
     def __init__(self, cluster: Cluster, route: Route) -> None:
@@ -82,6 +75,9 @@ class RoutedConnection(AdaptedConnection):
         self._adapted: Any = None
         self._done = 0
         self._wrote = False
+        self._nested = False
+        self._broken: DatabaseError | None = None
+        self._cursors: list[RoutedCursor] = []
         self.pinned = False
         """Whether the server keeps something for this connection that a transaction's end doesn't remove."""
         self.isolation_level: str | None = None
@@ -90,7 +86,7 @@ class RoutedConnection(AdaptedConnection):
 
     @property
     def _connection(self) -> Any:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self._bound_to_primary()._connection
+        return self._own()._connection
 
     @property
     def node(self) -> Node | None:
@@ -102,10 +98,6 @@ class RoutedConnection(AdaptedConnection):
         """Whether each statement is a transaction of its own."""
         return self.isolation_level == "autocommit"
 
-    @autocommit.setter
-    def autocommit(self, value: bool) -> None:
-        self.set_isolation_level("autocommit" if value else None)
-
     def set_isolation_level(self, level: str | None) -> None:
         """For the transactions to come."""
         self.rollback()
@@ -113,77 +105,109 @@ class RoutedConnection(AdaptedConnection):
 
     def cursor(self, server_side: bool = False) -> RoutedCursor:
         """A cursor; its first statement decides where."""
-        return RoutedCursor(self, server_side)
+        cursor = RoutedCursor(self, server_side)
+        if server_side:
+            self._cursors.append(cursor)
+        return cursor
 
     # Statements.
 
     def run(self, operation: str, call: Callable[[Any], object], parameters: Any, *, server_side: bool) -> Any:
         """Have `call` execute `operation` with a cursor of the right server; the cursor."""
+        if self._broken is not None:
+            raise self._broken
         cluster = self._cluster
         kind = cluster.classify(operation)
         reads = self._route is Route.REPLICA or (kind is StatementClass.READ and self._may_read_elsewhere())
         caller = cluster.caller
         if self._node is None:
             self._bind(caller, reads=reads)
-        elif not reads and kind in _CHANGING and self._node is not cluster.primary and not self._wrote:
+        elif not reads and kind is not StatementClass.READ and self._node is not cluster.primary and self._movable():
             self._unbind()
             self._bind(caller, reads=False)
+        self._nested = self._nested or kind is StatementClass.TRANSACTION
+        self.pinned = self.pinned or kind is StatementClass.SESSION
         for attempt in range(ATTEMPTS):
             node, began = cast("Node", self._node), time.perf_counter()
             try:
-                cursor = self._adapted.cursor(server_side)
-                call(cursor)
+                cursor = self._execute(call, server_side)
+            except Late:
+                caller.strict = caller.strict or kind in _CHANGING
+                self._abandon()
+                raise QueryTimeoutError(cluster.name, node.name) from None
             except Exception as error:
                 lost = is_lost(error, self._adapted)
                 if attempt + 1 == ATTEMPTS or not self._again(node, operation, kind, caller, error, lost=lost):
                     if lost:
-                        raise self._lost(node, kind) from error
+                        raise self._lost(node, kind, caller) from error
                     hide_values(error)
                     raise
                 continue
             except BaseException:
+                caller.strict = caller.strict or (self.isolation_level == "autocommit" and kind in _CHANGING)
                 self._abandon()
                 raise
             self._done += 1
-            if kind in _CHANGING:
-                self._wrote = True
-                self.pinned = self.pinned or kind is StatementClass.SESSION
-            caller.read(node.state, cluster.clock.monotonic())
+            self._wrote = self._wrote or kind in _CHANGING
+            if self._route is not Route.REPLICA:
+                caller.read(node.state, cluster.clock.monotonic())
             cluster.ran(operation, kind, node, time.perf_counter() - began, cursor.rowcount, parameters)
-            if self.isolation_level == "autocommit" and not self.pinned:
+            if self.isolation_level == "autocommit":
                 self._end(caller)
             return cursor
         raise AssertionError
 
+    def _execute(self, call: Callable[[Any], object], server_side: bool) -> Any:
+        cursor = self._adapted.cursor(server_side)
+        # In a transaction the server keeps the time.
+        left = deadline.remaining(clock=self._cluster.clock) if self.isolation_level == "autocommit" else None
+        if left is None:
+            call(cursor)
+        else:
+            within(left, partial(call, cursor))
+        return cursor
+
     def _may_read_elsewhere(self) -> bool:
         loose = self._route is not Route.PRIMARY and self.isolation_level in _LOOSE
-        return loose and not self._wrote and not self.pinned
+        return loose and not self._wrote and not self._nested and not self.pinned
 
-    def _lost(self, node: Node, kind: StatementClass) -> DatabaseError:
-        if self.isolation_level == "autocommit" and kind is not StatementClass.READ:
-            return CommitUnknownError(self._cluster.name, node.name)
-        reason = f"the connection to {node.name} was lost, its transaction is undone"
-        return DatabaseUnavailableError(self._cluster.name, "connection", reason)
+    def _movable(self) -> bool:
+        """Whether another server can go on with what is done so far."""
+        if self._wrote or self.pinned:
+            return False
+        return not self._done or (self.isolation_level in _LOOSE and not self._nested)
+
+    def _lost(self, node: Node, kind: StatementClass, caller: Caller) -> DatabaseError:
+        if self.isolation_level == "autocommit":
+            if kind is not StatementClass.READ:
+                caller.strict = True
+                return CommitUnknownError(self._cluster.name, node.name)
+            return DatabaseUnavailableError(self._cluster.name, "connection", f"that to {node.name} was lost")
+        reason = f"that to {node.name} was lost, its transaction is undone"
+        # What follows must not be taken for a transaction of its own.
+        self._broken = DatabaseUnavailableError(self._cluster.name, "connection", reason)
+        return self._broken
 
     def _again(
         self, node: Node, operation: str, kind: StatementClass, caller: Caller, error: Exception, *, lost: bool
     ) -> bool:
         """Whether the statement may be run once more; then this connection is bound anew."""
         cluster, state = self._cluster, state_of(error)
-        on_primary, first = node is cluster.primary, not self._done
+        on_primary, movable = node is cluster.primary, self._movable()
+        reads = False
         if lost:
             cluster.failed(node, "a connection was lost")
         if state == READ_ONLY:
-            if on_primary:
+            demoted = on_primary and not self.readonly and await_only(node.is_standby())
+            if demoted:
                 cluster.demoted(node)
-            elif kind is StatementClass.READ:
+            elif not on_primary and kind is StatementClass.READ:
                 cluster.refused(operation)
-            again = not self._wrote and not (on_primary and not first) and self._route is not Route.REPLICA
-            reads = False
+            again = movable and self._route is not Route.REPLICA and (not on_primary or (demoted and not self._done))
         else:
             conflict = not on_primary and has_state(error, RECOVERY_CONFLICTS)
-            again = (lost or conflict) and kind is StatementClass.READ and not self._wrote and not self.pinned
-            reads = first and self._route is not Route.PRIMARY
+            again = (lost or conflict) and kind is StatementClass.READ and movable
+            reads = not self._done and self._route is not Route.PRIMARY
         if again or lost:
             self._unbind(broken=True)
         if again:
@@ -201,14 +225,14 @@ class RoutedConnection(AdaptedConnection):
             node = cluster.standby(caller, without, any_will_do=self._route is Route.REPLICA) if reads else None
             if node is None:
                 node = cluster.primary
-                if node is None or (node is without and not reads):
+                if node is None or node is without:
                     node = await_only(cluster.await_primary(without))
             try:
                 self._borrow(node)
             except PoolTimeout as error:
-                options = node.options
-                size = options.size + options.overflow
-                raise PoolTimeoutError(cluster.name, node.name, size, options.wait) from error
+                raise PoolTimeoutError(cluster.name, node.name, node.options.most, node.options.wait) from error
+            except QueryTimeoutError:
+                raise
             except Exception as error:
                 if not is_away(error):
                     raise
@@ -222,17 +246,27 @@ class RoutedConnection(AdaptedConnection):
                 await_only(asyncio.sleep(PAUSE * attempt))
             else:
                 self._node = node
-                return
+                if node is cluster.primary or reads:
+                    return
+                # Another one was promoted while this connection was made.
+                self._unbind()
+        reason = "the primary changes faster than a connection to it is made"
+        raise DatabaseUnavailableError(cluster.name, "connection", reason)
 
     def _borrow(self, node: Node) -> None:
-        borrowed = node.checkout()
+        left = deadline.remaining(clock=self._cluster.clock)
+        try:
+            borrowed = node.checkout() if left is None else within(left, node.checkout)
+        except Late:
+            raise QueryTimeoutError(self._cluster.name, node.name) from None
         adapted: Any = borrowed.dbapi_connection
         try:
-            if adapted._connection.is_closed():  # while nobody used it
-                raise ConnectionResetError(_CLOSED)  # noqa: TRY301
+            check_open(adapted)
             adapted.isolation_level = self.isolation_level
             if self.isolation_level != "autocommit":
-                await_only(begin(adapted, self._begin()))
+                left = deadline.remaining(clock=self._cluster.clock)
+                sql = begin_sql(self.isolation_level, left, readonly=self.readonly, deferrable=self.deferrable)
+                await_only(begin(adapted, sql))
         except BaseException as error:
             if isinstance(error, Exception):
                 node.throw_away(borrowed, error)
@@ -243,31 +277,22 @@ class RoutedConnection(AdaptedConnection):
             raise
         self._borrowed, self._adapted = borrowed, adapted
 
-    def _begin(self) -> str:
-        begin = "BEGIN"
-        if self.isolation_level is not None:
-            begin += f" ISOLATION LEVEL {self.isolation_level.replace('_', ' ').upper()}"
-        if self.readonly:
-            begin += " READ ONLY"
-        if self.deferrable:
-            begin += " DEFERRABLE"
-        left = deadline.remaining(clock=self._cluster.clock)
-        if left is not None:
-            begin += f"; SET LOCAL statement_timeout = {max(1, int(left * 1000))}"
-        return begin
-
-    def _bound_to_primary(self) -> Any:
-        if self._adapted is None:
-            if not in_greenlet():
-                message = "run a statement first: it decides which server's connection this is"
+    def _own(self) -> Any:
+        """The primary's connection, given out: whatever is done with it counts as a write, and stays on it."""
+        if self._adapted is None or self._node is not self._cluster.primary:
+            if not in_greenlet() or not self._movable():
+                message = (
+                    "run a statement that writes first, or use Route.PRIMARY: until then it is nobody's connection"
+                )
                 raise RuntimeError(message)
+            self._unbind()
             self._bind(self._cluster.caller, reads=False)
+        self._wrote = self.pinned = True
         return self._adapted
 
     def _unbind(self, *, broken: bool = False) -> None:
         node, borrowed, adapted = self._node, self._borrowed, self._adapted
-        self._node = self._borrowed = self._adapted = None
-        self._done, self._wrote = 0, False
+        self._clear()
         if node is None or borrowed is None:
             return
         adapted.isolation_level = None
@@ -285,11 +310,18 @@ class RoutedConnection(AdaptedConnection):
         else:
             node.give_back(borrowed)
 
+    def _clear(self) -> None:
+        self._node = self._borrowed = self._adapted = None
+        self._done, self._wrote, self._nested = 0, False, False
+        for cursor in self._cursors:
+            cursor.end()
+        self._cursors.clear()
+
     def _abandon(self) -> None:
         """The caller has gone in the middle of a statement: the connection is put in order behind his back."""
         node, borrowed = self._node, self._borrowed
-        self._node = self._borrowed = self._adapted = None
-        self._done, self._wrote, pinned, self.pinned = 0, False, self.pinned, False
+        self._clear()
+        pinned, self.pinned = self.pinned, False
         if node is not None and borrowed is not None:
             reclaim(node, borrowed, fit=not pinned)
 
@@ -298,16 +330,21 @@ class RoutedConnection(AdaptedConnection):
     def commit(self) -> None:
         """End the transaction. Raises `CommitUnknownError` when nobody can tell whether it was committed."""
         node, caller = self._node, self._cluster.caller
+        if self._broken is not None:
+            raise self._broken
         if node is None:
             return
         try:
             self._adapted.commit()
         except Exception as error:
-            if self._wrote and is_lost(error, self._adapted):
+            if not is_lost(error, self._adapted):
+                raise
+            wrote = self._wrote
+            self._unbind(broken=True)
+            if wrote:
                 caller.strict = True
-                self._unbind(broken=True)
                 raise CommitUnknownError(self._cluster.name, node.name) from error
-            raise
+            return  # it has only read
         except BaseException:
             caller.strict = caller.strict or self._wrote
             self._abandon()
@@ -319,7 +356,7 @@ class RoutedConnection(AdaptedConnection):
         if self._wrote:
             # After the commit, and on the same connection: what was taken before may not cover it.
             try:
-                timeline, lsn = await_only(self._adapted._connection.fetchrow(_POSITION))
+                position = await_only(position_of(self._adapted))
             except Exception:  # noqa: BLE001 - it is committed, that much is sure
                 caller.strict = True
                 self._unbind(broken=True)
@@ -328,16 +365,15 @@ class RoutedConnection(AdaptedConnection):
                 caller.strict = True
                 self._abandon()
                 raise
-            position = Position(timeline, lsn_of(lsn))
             caller.wrote(position)
-            caller.strict = False
             self._cluster.committed(position)
-        self._wrote, self._done = False, 0
+        self._wrote, self._nested, self._done = False, False, 0
         if not self.pinned:
             self._unbind()
 
     def rollback(self) -> None:
         """Undo the transaction."""
+        self._broken = None
         if self._node is None:
             return
         if not self.pinned:
@@ -355,6 +391,7 @@ class RoutedConnection(AdaptedConnection):
 
     def close(self) -> None:
         """Give everything back."""
+        self._broken = None
         self._unbind()
 
     def terminate(self) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from contextvars import ContextVar
 from enum import StrEnum
 
 from seawall.database.position import Position
@@ -26,6 +25,14 @@ class Role(StrEnum):
     PRIMARY = "primary"
     STANDBY = "standby"
     UNKNOWN = "unknown"
+
+
+class Route(StrEnum):
+    """Where statements may go."""
+
+    AUTO = "auto"
+    PRIMARY = "primary"
+    REPLICA = "replica"
 
 
 class NodeState:
@@ -85,15 +92,16 @@ class Caller:
     """What one user of the database has written and read, in however many requests and processes.
 
     floor: every read must come from a server that has reached it. seen: the server read last, as long as it isn't known
-    how far that was.
+    how far that was. mixed: others of that kind, read at the same time; until they are settled the primary serves.
     """
 
-    __slots__ = ("floor", "reads", "seen", "seen_at", "strict")
+    __slots__ = ("floor", "mixed", "reads", "seen", "seen_at", "strict")
 
     def __init__(self, floor: Position | None = None) -> None:
         self.floor = floor
         self.seen: NodeState | None = None
         self.seen_at = 0.0
+        self.mixed: tuple[tuple[NodeState, float], ...] = ()
         self.strict = False
         """What was written can't be told: only the primary is sure to have it."""
         self.reads: dict[str, int] | None = None
@@ -103,9 +111,15 @@ class Caller:
         """A transaction was committed; `position` was taken after that."""
         self.raise_to(position)
         self.seen = None
+        self.mixed = ()
+        self.strict = False
 
     def read(self, node: NodeState, now: float) -> None:
         """Something was read from `node`, at the latest `now`."""
+        if self.seen is not None and self.seen is not node:
+            self.settle()
+            if self.seen is not None:
+                self.mixed = (*self.mixed, (self.seen, self.seen_at))
         self.seen = node
         self.seen_at = now
 
@@ -117,21 +131,38 @@ class Caller:
             self.floor = position
 
     def settle(self) -> None:
-        """Replace the server read last by a position, if there is one to tell."""
+        """Replace servers that were read by positions, where there is one to tell."""
         if self.seen is not None and (bound := self.seen.bound(self.seen_at)) is not None:
             self.raise_to(bound)
             self.seen = None
+        if self.mixed:
+            left = []
+            for node, moment in self.mixed:
+                if (bound := node.bound(moment)) is None:
+                    left.append((node, moment))
+                else:
+                    self.raise_to(bound)
+            self.mixed = tuple(left)
 
-
-current_caller: ContextVar[Caller | None] = ContextVar("seawall_database_caller", default=None)
+    def join(self, other: Caller) -> None:
+        """Nothing below what `other` has written and seen."""
+        if other.floor is not None:
+            self.raise_to(other.floor)
+        for node, moment in other.mixed:
+            self.read(node, moment)
+        if other.seen is not None:
+            self.read(other.seen, other.seen_at)
+        self.strict = self.strict or other.strict
 
 
 def pick_standby(standbys: Sequence[NodeState], caller: Caller, turn: int) -> NodeState | None:
     """A standby that may serve `caller`, None if that is for the primary. turn: spreads callers over equals."""
     if caller.strict or not standbys:
         return None
-    if caller.seen is not None:
+    if caller.seen is not None or caller.mixed:
         caller.settle()
+        if caller.mixed:
+            return None
     seen, floor, count = caller.seen, caller.floor, len(standbys)
     for step in range(count):
         node = standbys[(turn + step) % count]

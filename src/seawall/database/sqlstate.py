@@ -23,7 +23,9 @@ def _chain(error: BaseException | None) -> list[BaseException]:
     found: list[BaseException] = []
     while error is not None and error not in found:
         found.append(error)
-        error = error.__cause__ or error.__context__
+        # What was being handled when it was raised is another matter, but for the driver's own errors.
+        own = type(error).__module__.startswith("asyncpg")
+        error = error.__cause__ or (error.__context__ if own else None)
     return found
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core import Clock, deadline
 from seawall.core.options import number
-from seawall.database.errors import DatabaseUnavailableError
+from seawall.database.errors import CommitUnknownError, DatabaseUnavailableError
 from seawall.database.sqlstate import SERIALIZATION_FAILURES, has_state
 
 P = ParamSpec("P")
@@ -54,6 +54,8 @@ def transactional(
 
 def _may_repeat(error: BaseException) -> bool:
     """Whether nothing of the transaction is left. A commit nobody knows of is no such case."""
+    if isinstance(error, CommitUnknownError):
+        return False
     return isinstance(error, DatabaseUnavailableError) or has_state(error, SERIALIZATION_FAILURES)
 
 

@@ -49,7 +49,7 @@ def pack(caller: Caller) -> str:
     caller.settle()
     floor = _NONE if caller.floor is None else str(caller.floor)
     node = _NONE if caller.seen is None else _id(caller.seen)
-    return f"{floor}|{node}|{_STRICT if caller.strict else _NONE}"
+    return f"{floor}|{node}|{_STRICT if caller.strict or caller.mixed else _NONE}"
 
 
 def unpack(packed: str | None, nodes: Iterable[Node], primary: Node | None, clock: Clock) -> Caller:

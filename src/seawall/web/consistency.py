@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from http.cookies import CookieError, SimpleCookie
 from typing import Protocol
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 NAME = "seawall-position"
@@ -65,9 +65,5 @@ class ConsistencyMiddleware:
 def _given(headers: Headers) -> str | None:
     token = headers.get(NAME)
     if token is None and NAME in (cookies := headers.get("cookie", "")):
-        try:
-            morsel = SimpleCookie(cookies).get(NAME)
-        except CookieError:
-            return ""
-        token = None if morsel is None else morsel.value
+        token = cookie_parser(cookies).get(NAME)
     return token[:LONGEST] if token is not None else None
