@@ -88,7 +88,7 @@ class Filler:
         token = os.urandom(8).hex()
         tier = self.shared.tier
         leased = lost = False
-        if tier is not None:
+        if tier is not None and self.shared.available:
             try:
                 found = await self._lease(tier, order, seen, flight, token, forced=forced)
             except TierUnavailableError:
