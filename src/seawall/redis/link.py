@@ -194,6 +194,7 @@ class Link:
     def _up(self, wire: Wire) -> None:
         if wire.error is not None:
             self.reason = self._words(wire.error)
+            self._lost.set()
             return
         channels = self.subscriptions.channels()
         subscribe(wire, channels - self._subscribed)
