@@ -112,6 +112,7 @@ def test_an_unknown_commit_is_not_repeated_and_read_from_the_primary_afterwards(
             with pytest.raises(CommitUnknownError):
                 await slow
             assert caller.strict
+            assert database.written() == "?", "whoever loads anew what this voids must ask the primary"
 
     play(own, scene, **NAMED)
 

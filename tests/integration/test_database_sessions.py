@@ -275,3 +275,17 @@ def test_a_worker_thread_has_a_plain_session_at_the_primary(own):
         assert row["shift"] == 99
 
     play(own, scene)
+
+
+def test_a_connection_for_reads_uses_a_replica(own):
+    async def scene(database: Database) -> None:
+        assert database.cluster is not None
+        assert database.cluster.primary is not None
+        database.statistics.reset()
+        with database.calling():
+            async with database.read() as connection:
+                assert (await connection.execute(text("SELECT count(*) FROM doctors"))).scalar() == 40
+        [query] = database.statistics.queries()
+        assert database.cluster.primary.name not in query.nodes
+
+    play(own, scene)

@@ -48,3 +48,19 @@ def test_impossible_seconds_are_refused(text):
 
 def test_repr_shows_no_secret():
     assert "a-token" not in repr(Settings(admin_token="a-token-of-16-ch"))
+
+
+def test_the_database_is_read_from_the_environment_and_its_urls_are_secret():
+    settings = Settings.from_env(
+        {
+            "DATABASE_URL": "postgresql://app:sesame@db-1/app",
+            "DATABASE_REPLICA_URLS": "postgresql://app:sesame@db-2/app, postgresql://app:sesame@db-3/app",
+            "DATABASE_POOL_SIZE": "5",
+        }
+    )
+    assert settings.database_replica_urls[1] == "postgresql://app:sesame@db-3/app"
+    assert settings.database_pool_size == 5
+    assert "sesame" not in repr(settings)
+    with pytest.raises(SettingsError, match="DATABASE_URL") as caught:
+        Settings.from_env({"DATABASE_URL": "mysql://app:sesame@db/app"})
+    assert "sesame" not in str(caught.value)

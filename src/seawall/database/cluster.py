@@ -36,7 +36,10 @@ class Classifies(Protocol):
         ...
 
 
-_AT_START = frozenset({"show standard_conforming_strings", "show transaction isolation level"})
+_AT_START: dict[str, StatementClass] = {
+    "show standard_conforming_strings": StatementClass.READ,
+    "show transaction isolation level": StatementClass.READ,
+}
 """What SQLAlchemy asks of its first connection; any server may answer, for there may be no primary."""
 
 Ran = Callable[[str, StatementClass, Node, float, int, Any], None]
@@ -60,7 +63,7 @@ class Cluster:
         """What this process has written and read where nobody else is named as the caller."""
         self._of = {id(node.state): node for node in nodes}
         self._turn = itertools.count()
-        self._refused: set[str] = set()
+        self._known = dict(_AT_START)
         self.started = False
         self.classifier = classifier
         self.ran = ran
@@ -77,17 +80,13 @@ class Cluster:
 
     def classify(self, operation: str) -> StatementClass:
         """What kind of statement it is."""
-        if operation in _AT_START:
-            return StatementClass.READ
-        if operation in self._refused:
-            return StatementClass.WRITE
-        return self.classifier.classify(operation)
+        return self._known.get(operation) or self.classifier.classify(operation)
 
     def refused(self, operation: str) -> None:
         """A standby refused it as a write, whatever it was taken for."""
-        if len(self._refused) >= MOST_REFUSED:
-            self._refused.clear()
-        self._refused.add(operation)
+        if len(self._known) >= MOST_REFUSED:
+            self._known = dict(_AT_START)
+        self._known[operation] = StatementClass.WRITE
 
     # Choosing.
 

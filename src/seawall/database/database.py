@@ -54,6 +54,7 @@ class Admitted(NamedTuple):
 _logger = logging.getLogger("seawall.database")
 CATALOGUE_AGE, CATALOGUE_PAUSE = 60.0, 1.0
 """Seconds after which what is known of the schema is learnt anew at the latest, and at the earliest."""
+_UNKNOWN = "?"
 _SCHEMA = re.compile(r"\s*(CREATE|ALTER|DROP|GRANT|REVOKE|DO|CALL|IMPORT|COMMENT)\b", re.IGNORECASE)
 
 
@@ -73,7 +74,7 @@ class Database:
     pool_recycle: seconds after which one is replaced. pooler: True if PgBouncer in transaction mode stands before them.
     key: what positions are signed with, the same in every process; by default one of this process's own.
     slow_after: seconds after which a statement is reported as `SlowStatement`, with its plan unless `plans` is False.
-    repeats: how often one request runs the same read until that is reported as `RepeatedStatement`.
+    repeats: how often one request runs the same read until it is reported as `RepeatedStatement`. Neither with SQLite.
 
     A caller reads what it has written, and never goes back in time; see `calling`. Entering doesn't raise because a
     server is away; it does for what no waiting mends: a wrong password, a replica of another cluster.
@@ -257,13 +258,8 @@ class Database:
 
         Outside of such a block, all of this process is one caller.
         """
-        caller = Caller(position)
-        caller.reads = {}
-        token = self._current.set(caller)
-        try:
+        with self._serving(Caller(position)) as caller:
             yield caller
-        finally:
-            self._current.reset(token)
 
     @contextmanager
     def admitting(self, token: str | None) -> Iterator[Admitted]:
@@ -276,12 +272,17 @@ class Database:
             caller = Caller()
         else:
             caller = unpack(self._signer.verify(token), cluster.nodes, cluster.primary, self.clock)
-        caller.reads = {}
-        reset = self._current.set(caller)
-        try:
+        with self._serving(caller):
             yield Admitted(caller, self._signer)
+
+    @contextmanager
+    def _serving(self, caller: Caller) -> Iterator[Caller]:
+        caller.reads = {}
+        token = self._current.set(caller)
+        try:
+            yield caller
         finally:
-            self._current.reset(reset)
+            self._current.reset(token)
 
     @property
     def position(self) -> Position | None:
@@ -293,12 +294,14 @@ class Database:
         return caller.floor
 
     def written(self) -> str | None:
-        """How far the present caller has written and read, as text; None for not at all."""
+        """How far the present caller has written and read, as text that `heard` takes; None for not at all."""
+        if self.cluster is not None and self.cluster.caller.strict:
+            return _UNKNOWN
         position = self.position
         return None if position is None else str(position)
 
     def heard(self, position: str | None) -> None:
-        """What `loading` blocks read is at least as new as `position`; None: as all there is now."""
+        """What `loading` blocks read is at least as new as `position`; where that isn't known, as all there is now."""
         try:
             self._loaders.raise_to(Position.parse(position or ""))
         except OptionError:

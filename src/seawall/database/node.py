@@ -36,8 +36,7 @@ READS = 10.0
 """Seconds for which a connection outside of the pool is lent."""
 
 _IDENTITY = """
-SELECT (SELECT system_identifier FROM pg_control_system())::text, pg_postmaster_start_time()::text,
-       current_setting('server_version_num')::int
+SELECT (SELECT system_identifier FROM pg_control_system())::text, pg_postmaster_start_time()::text
 """
 _STATE = """
 SELECT pg_is_in_recovery(),
@@ -46,8 +45,7 @@ SELECT pg_is_in_recovery(),
             THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver),
                           greatest((SELECT timeline_id FROM pg_control_checkpoint()),
                                    (SELECT min_recovery_end_timeline FROM pg_control_recovery())))
-            ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END,
-       extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float
+            ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END
 """
 # What no waiting mends: a wrong password or user, a database that isn't there.
 _WRONG = (
@@ -70,13 +68,12 @@ class PoolOptions:
     wait: float = 30.0
     recycle: float = 3600.0
     pooler: bool = False
+    connect_args: dict[str, Any] = field(default_factory=dict)
 
     @property
     def most(self) -> int:
         """Connections at one time."""
         return self.size + self.overflow
-
-    connect_args: dict[str, Any] = field(default_factory=dict)
 
 
 class Node:
@@ -87,7 +84,6 @@ class Node:
         self.state = NodeState(self.name)
         self.options = pool
         self.system = ""
-        self.version = 0
         self.wrong: str | None = None
         """What is wrong with it that waiting doesn't mend."""
         self.tried = asyncio.Event()
@@ -212,7 +208,7 @@ class Node:
 
     async def _watch(self, connection: Any) -> None:
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            self.system, incarnation, self.version = await connection.fetchrow(_IDENTITY)
+            self.system, incarnation = await connection.fetchrow(_IDENTITY)
             statement = await connection.prepare(_STATE)
         if incarnation != self.state.incarnation:
             self.state.incarnation = incarnation
@@ -243,7 +239,7 @@ class Node:
                     pass
 
     def _answered(self, row: Any, began: float) -> None:
-        recovering, lsn, timeline, behind = row
+        recovering, lsn, timeline = row
         state = self.state
         now = self._clock.monotonic()
         state.probed = now
@@ -254,7 +250,6 @@ class Node:
         changed = role is not state.role or not self._up
         if lsn is not None and timeline is not None:
             state.saw(Position(timeline, lsn_of(lsn)), began)
-        state.lag_seconds = behind or 0.0
         state.role = role
         state.usable = bool(state.positions)
         self._up = state.usable

@@ -21,14 +21,12 @@ _OTHERS = (
 
 def origin() -> str | None:
     """`file:line in function` of the innermost frame that is the service's own; None if there is none."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if not frame.f_code.co_filename.startswith(_OTHERS):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
-        frame = frame.f_back
     # SQLAlchemy runs in a greenlet; whoever awaits it stands in the one above.
     parent = greenlet.getcurrent().parent
-    frame = None if parent is None else parent.gr_frame
+    return _innermost(sys._getframe(1)) or _innermost(None if parent is None else parent.gr_frame)
+
+
+def _innermost(frame: FrameType | None) -> str | None:
     while frame is not None:
         if not frame.f_code.co_filename.startswith(_OTHERS):
             return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"

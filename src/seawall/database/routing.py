@@ -43,8 +43,7 @@ class NodeState:
     """
 
     __slots__ = (
-        "incarnation", "lag_bytes", "lag_seconds", "latency", "name", "positions", "probed", "role", "slow", "started",
-        "usable", "why",
+        "incarnation", "latency", "name", "positions", "probed", "role", "slow", "started", "usable", "why",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -58,8 +57,6 @@ class NodeState:
         self.probed = 0.0
         self.incarnation = ""
         self.latency = 0.0
-        self.lag_bytes = 0
-        self.lag_seconds = 0.0
 
     def saw(self, position: Position, started: float) -> None:
         """A probe that began at `started` found it at `position`."""
