@@ -152,11 +152,13 @@ class Filler:
                     raise LoadFailedError(order.key, failed)
                 await self.shared.settled(GRACE)
             except TierUnavailableError:
-                # Where somebody else loads, the tier may be back before he has loaded: mostly it is only late.
+                # Where somebody else loads, the tier may be back before he has loaded: mostly it is only late. One
+                # that refuses twice in a row is not, whatever it says of itself.
                 if held:
                     await self.shared.settled(GRACE)
                 if not held or not self.shared.available:
                     raise
+                held = False
             finally:
                 if (waiting := self.shared.waiters.get(order.key)) is not None:
                     waiting.discard(waiter)

@@ -249,6 +249,7 @@ class Shared:
         """See `Listener`."""
         self.available = False
         self.transitions += 1
+        self._end_return()
         if self._away_since is None:
             self._away_since = self.clock.monotonic()
             self._trusted_before = self.memory.distrust()
@@ -266,13 +267,17 @@ class Shared:
             # What others did not hear of while they were away, the server can't tell them any more.
             oldest = self.clock.monotonic() - RECENT_FOR
             self.journal.put_back([change for at, change in self._recent if at >= oldest])
-        if self._returning is not None:
-            self._returning.cancel()
-            self._returning = None
+        self._end_return()
         if len(self.journal):
             self._returning = asyncio.get_running_loop().create_task(self._return())
         else:
             self._returned(replayed=0)
+
+    def _end_return(self) -> None:
+        """One that has just replayed everything would take the tier for one that is there."""
+        if self._returning is not None:
+            self._returning.cancel()
+            self._returning = None
 
     async def _return(self) -> None:
         """Replay the journal first."""

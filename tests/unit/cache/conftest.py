@@ -1,10 +1,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
-from seawall.cache import Cache, MemoryTier
+from seawall.cache import Cache, Freshness, MemoryTier
 from seawall.testing import FakeClock, Store, StoreTier, virtual_time
 
 
@@ -23,6 +24,39 @@ def run(clock) -> Callable[[Coroutine[Any, Any, Any]], Any]:
 def store(clock) -> Store:
     """What a server would hold."""
     return Store(clock=clock)
+
+
+TTL = 100.0
+
+
+async def heard() -> None:
+    """Let news arrive."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def line(cache: Cache) -> StoreTier:
+    """A cache's line to the store."""
+    assert isinstance(cache.tier, StoreTier)
+    return cache.tier
+
+
+@pytest.fixture
+def play(run, store, clock) -> Callable[..., Any]:
+    """Runs a coroutine function with as many caches as it has parameters, each with a line of its own."""
+
+    def play(scene: Callable[..., Any], count: int = 2, **options: Any) -> None:
+        async def main() -> None:
+            freshness = Freshness(ttl=TTL, jitter=0.0, **options)
+            caches = [Cache(MemoryTier(), StoreTier(store), freshness=freshness, clock=clock) for _ in range(count)]
+            async with AsyncExitStack() as stack:
+                for cache in caches:
+                    await stack.enter_async_context(cache)
+                await scene(*caches)
+
+        run(main())
+
+    return play
 
 
 class Source:
