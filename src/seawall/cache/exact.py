@@ -13,6 +13,7 @@ from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
+from uuid import UUID
 
 from seawall.cache.shapes import Part, Shape
 
@@ -230,9 +231,10 @@ def difference(before: Any, after: Any, path: str = "value", *, ignored: frozens
     if kind is type(after) and kind in _COMPARED and before == after:
         return None
     if kind is not type(after):
-        # Where a float is declared, a whole number is one, as type checkers have it.
-        equal = kind is int and type(after) is float and before == after
-        return None if equal else f"{path} is a {kind.__qualname__} and would come back as a {type(after).__qualname__}"
+        # Where a float is declared, a whole number is one, as type checkers have it; and drivers have a UUID of their
+        # own, asyncpg for one, that is made faster and is the same.
+        same = type(after) is float if kind is int else type(after) is UUID and isinstance(before, UUID)
+        return None if same and before == after else f"{path} is a {kind.__qualname__} and would come back as a {type(after).__qualname__}"
     names = _field_names(before)
     if names is not None:
         return next(_differences(before, after, path, [name for name in names if name not in ignored], ignored), None)

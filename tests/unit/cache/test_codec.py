@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -53,6 +54,13 @@ def back(type_: Any, value: Any) -> Any:
 def same(one: Any, other: Any) -> bool:
     """As users see it: the classes at every level too."""
     return bool(one == other) and sorted(repr(one)) == sorted(repr(other))
+
+
+def test_a_uuid_of_a_driver_comes_back_as_one_of_python():
+    given = asyncpg.pgproto.pgproto.UUID(str(ID))
+    for type_, value in ((UUID, given), (tuple[UUID, ...], (given,)), (dict[str, UUID], {"id": given})):
+        assert back(type_, value) == value
+    assert type(back(UUID, given)) is UUID
 
 
 @pytest.mark.parametrize(("type_", "value"), VALUES.values(), ids=VALUES)
