@@ -12,6 +12,8 @@ class Plan:
 
     For caches: `burst` is the seconds one contender asks Redis in one round, `load` how long a load takes, `long_load`
     one that outlasts every lease, `outage` how long Redis is stopped; `requests` of a trace and `entries` in memory.
+
+    For databases: `visits` of callers who write and then read, and `cancellations` of callers.
     """
 
     rounds: int = 31
@@ -27,6 +29,8 @@ class Plan:
     outage: float = 6.0
     requests: int = 500_000
     entries: int = 1_000_000
+    visits: int = 2_000
+    cancellations: int = 200
 
     @classmethod
     def quick(cls) -> "Plan":
@@ -44,4 +48,6 @@ class Plan:
             outage=2.0,
             requests=100_000,
             entries=100_000,
+            visits=200,
+            cancellations=100,
         )

@@ -18,14 +18,26 @@ RESILIENCE = {
     "breaker_sync": "breaker around a `def`",
     "rejection": "refusal by an open breaker",
 }
-CACHE: dict[str, tuple[str, str, str, bool]] = {
-    "hit_async": ("`await cache.get(key)`, beside an empty coroutine", "ratio", "{:.1f}×", False),
-    "hit_decorated": ("a cached function's hit, beside an empty coroutine", "ratio", "{:.1f}×", False),
-    "hit_sync": ("`get_nowait`, beside `lru_cache`", "ratio", "{:.1f}×", False),
-    "redis_throughput": ("reads of Redis a second, 50 tasks", "rate", "{:,.0f}", True),
-    "outage": ("Redis stops answering: the slowest of 100 first calls, ms", "first", "{:.0f}", False),
-    "hit_ratio": ("hits with 500 slots, Zipf over 50,000 keys, %", "zipf", "{:.1f}", True),
-}
+Rows = tuple[tuple[str, str, str, str, bool], ...]
+"""Of a table: scenario, title, figure, how it is written, and whether the most is the best."""
+CACHE: Rows = (
+    ("hit_async", "`await cache.get(key)`, beside an empty coroutine", "ratio", "{:.1f}×", False),
+    ("hit_decorated", "a cached function's hit, beside an empty coroutine", "ratio", "{:.1f}×", False),
+    ("hit_sync", "`get_nowait`, beside `lru_cache`", "ratio", "{:.1f}×", False),
+    ("redis_throughput", "reads of Redis a second, 50 tasks", "rate", "{:,.0f}", True),
+    ("outage", "Redis stops answering: the slowest of 100 first calls, ms", "first", "{:.0f}", False),
+    ("hit_ratio", "hits with 500 slots, Zipf over 50,000 keys, %", "zipf", "{:.1f}", True),
+)
+DATABASE: Rows = (
+    ("select_by_key", "a row by its key in a session of its own, µs", "us", "{:,.0f}", False),
+    ("fetch", "a single statement, µs", "us", "{:,.0f}", False),
+    ("transaction", "a transaction with one UPDATE, µs", "us", "{:,.0f}", False),
+    ("consistency", "stale reads, of 4,000 behind a write", "stale", "{:,.0f}", False),
+    ("consistency", "reads on a replica, 20 ms of lag and 100 ms of thought", "thinking_offloaded", "{:.0%}", True),
+    ("misroutes", "statements that write, sent to a replica, of 14", "misrouted", "{:.0f}", False),
+    ("failover", "from a promotion to the first write, ms", "first_ms", "{:.0f}", False),
+    ("cancelled", "connections that outlive a cancelled query", "survived", "{:.0%}", True),
+)
 BESIDE = 3
 
 
@@ -57,11 +69,22 @@ def resilience() -> str:
 
 def cache() -> str:
     """The table: hits, reads of Redis, an outage and hit ratios, and the nearest others."""
-    results = _results("cache")
+    return _beside("cache", CACHE)
+
+
+def database() -> str:
+    """The table: everyday statements, reads while replicas lag, failover and cancellation, and the nearest others."""
+    return _beside("database", DATABASE)
+
+
+def _beside(suite: str, rows: Rows) -> str:
+    results = _results(suite)
     lines = _head(results["about"], "Medians of rounds in which")
-    for scenario, (title, figure, form, most_is_best) in CACHE.items():
+    for scenario, title, figure, form, most_is_best in rows:
         figures = {
-            row["name"]: row["figures"][figure] for row in results["scenarios"][scenario]["rows"] if row["figures"]
+            row["name"]: row["figures"][figure]
+            for row in results["scenarios"][scenario]["rows"]
+            if row["figures"] and row["figures"][figure] is not None
         }
         own = figures.pop("seawall")
         others = sorted(
@@ -73,13 +96,15 @@ def cache() -> str:
     return "\n".join(lines) + "\n"
 
 
-TABLES: dict[str, Callable[[], str]] = {"resilience": resilience, "cache": cache}
+TABLES: dict[str, Callable[[], str]] = {"resilience": resilience, "cache": cache, "database": database}
 
 
 def filled(readme: str) -> str:
-    """The README with the tables of the last runs."""
+    """The README with the tables of the last runs, where it has marks for them."""
     for suite, table in TABLES.items():
         mark = MARK.format(suite)
+        if mark not in readme:
+            continue
         before, _, rest = readme.partition(mark)
         _, _, after = rest.partition(END)
         readme = before + mark + table() + END + after
