@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Uuid, asc, desc, func, nulls_first, nulls_last, select, text
+from sqlalchemy import Uuid, desc, func, nulls_last, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from seawall.core import OptionError
@@ -39,13 +39,13 @@ class Thing(Base):
     name: Mapped[str]
 
 
-ORDERS = {
+ORDERS: dict[str, Any] = {
     "uuid": lambda: (Thing.id,),
     "null last by itself or first": lambda: (Thing.number, Thing.id),
     "the other way": lambda: (Thing.number.desc(), Thing.id.desc()),
     "nulls first": lambda: (Thing.number.desc().nulls_first(), Thing.id),
-    "nulls last": lambda: (nulls_last(asc(Thing.number)), Thing.id),
-    "two that are null": lambda: (nulls_first(desc(Thing.price)), Thing.moment.asc().nulls_last(), Thing.id),
+    "nulls last": lambda: (nulls_last(Thing.number), Thing.id),
+    "two that are null": lambda: (Thing.price.desc().nulls_first(), Thing.moment.asc().nulls_last(), Thing.id),
     "enum": lambda: (Thing.colour, Thing.id),
     "day and hour": lambda: (Thing.day.desc(), Thing.hour, Thing.id),
     "an expression": lambda: (func.lower(Thing.name).label("lower").desc(), Thing.id),
@@ -92,7 +92,7 @@ def url(request, tmp_path) -> str:
     primary = request.getfixturevalue("cluster").primary
     name = f"things_{uuid4().hex}"
     primary.psql(f"CREATE DATABASE {name}")
-    return primary.url.removesuffix(f"/{primary.database}") + f"/{name}"
+    return str(primary.url.removesuffix(f"/{primary.database}") + f"/{name}")
 
 
 def test_every_row_is_on_one_page_in_the_order_of_the_query(url):
@@ -110,7 +110,8 @@ def test_every_row_is_on_one_page_in_the_order_of_the_query(url):
                     assert paged == whole, (name, limit)
                     assert len(paged) == 40
             async with database.session() as session:
-                for ordered in (text("number"), desc("lower")):
+                texts: list[Any] = [text("number"), desc("lower")]
+                for ordered in texts:
                     with pytest.raises(OptionError, match="text"):
                         await page_by_key(session, select(Thing).order_by(ordered), limit=1)
                 forged = "W1tudWxsLG51bGxdXQ"  # a null where none can be
