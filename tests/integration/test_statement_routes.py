@@ -150,3 +150,6 @@ def test_what_is_made_later_is_unknown_until_the_catalogue_is_loaded_again(serve
     asyncio.run(load())
     assert classifier.unknown == 0
     assert classifier.classify("select app.later()") is StatementClass.READ
+    before = classifier.catalogue
+    asyncio.run(load())
+    assert classifier.catalogue is before  # nothing is new, so nothing need be judged again

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-from seawall.database.catalogue_sql import FIRST_USER_OID, QUERIES
+from seawall.database.catalogue_sql import FIRST_USER_OID
 from seawall.database.functions import HARMFUL, HARMFUL_PREFIX, HARMLESS, READABLE_VIEWS
 
 Rows: TypeAlias = Iterable[Sequence[str]]
-Fetch: TypeAlias = Callable[[str], Awaitable[Iterable[Sequence[str]]]]
 Thing: TypeAlias = tuple[str, str]
 """Kind and oid, as in `catalogue_sql.EDGES`."""
 
@@ -72,11 +71,6 @@ class Catalogue:
         self.safe_comparisons = all(self.operators.safe(name) is not False for name in COMPARISONS)
         self.usable = not any(kind == "everything" for kind, _ in unsafe)
         """False where an implicit cast between built-in types is unsafe, which any statement may use."""
-
-    @classmethod
-    async def load(cls, fetch: Fetch) -> Catalogue:
-        """Read it through `fetch`, which takes SQL and returns rows. A standby's is as good as its primary's."""
-        return cls(*[await fetch(query) for query in QUERIES])
 
     def __repr__(self) -> str:
         return f"Catalogue({len(self.functions)} functions, {len(self.relations)} relations)"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import postgast
 
-from seawall.database.catalogue import Catalogue, Fetch
+from seawall.database.catalogue import Catalogue
+from seawall.database.catalogue_sql import QUERIES
 from seawall.database.queries import Query, is_temporary
 from seawall.database.statements import StatementClass
 from seawall.database.syntax import Tree, parse
@@ -23,6 +25,7 @@ READ, TRANSACTION, WRITE, SESSION = (
 REMEMBERED = 4_096
 """Texts, and shapes of texts, whose class is kept."""
 
+Fetch: TypeAlias = Callable[[str], Awaitable[Iterable[Sequence[str]]]]
 _LONG = 10_000
 """Characters from which a text is not kept."""
 
@@ -57,6 +60,7 @@ class Classifier:
 
     def __init__(self, catalogue: Catalogue | None = None) -> None:
         self._state = _State(catalogue or Catalogue())
+        self._rows: list[list[Sequence[str]]] = []
 
     @property
     def catalogue(self) -> Catalogue:
@@ -76,8 +80,15 @@ class Classifier:
         return self._state.unknown
 
     async def load(self, fetch: Fetch) -> None:
-        """Read the catalogue anew through `fetch`; the present one stays in use until then."""
-        self.catalogue = await Catalogue.load(fetch)
+        """Read the catalogue anew through `fetch`, which takes SQL and returns rows; a standby's is as good.
+
+        The present one stays in use until then, and with all that was judged by it if nothing has changed.
+        """
+        rows = [list(await fetch(query)) for query in QUERIES]
+        if rows != self._rows:
+            # It takes tens of milliseconds, in which the event loop would stand still.
+            self.catalogue = await asyncio.to_thread(Catalogue, *rows)
+            self._rows = rows
 
     def classify(self, sql: str) -> StatementClass:
         """The class of a text; of several statements, the most restrictive."""
