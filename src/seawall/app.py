@@ -144,6 +144,7 @@ class Seawall:
             pool_timeout=settings.database_pool_timeout,
             pool_recycle=settings.database_pool_recycle,
             key=settings.secret_key,
+            label=logs.request_id.get if settings.database_show_requests else None,
             clock=self.clock,
             events=self.events,
         )
@@ -196,7 +197,7 @@ class Seawall:
             pipelines=self._pipelines,
             breakers=lambda: self.breakers,
             cache=(self.cache, self.warmer) if "cache" in self.__dict__ else None,
-            consistency=self.database if "database" in self.__dict__ else None,
+            database=self.database if "database" in self.__dict__ else None,
             checks=self.check,
             ready=lambda: self._ready,
             running=self._running,

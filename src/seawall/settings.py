@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -61,9 +62,7 @@ def _redis_url(value: str) -> str:
 
 
 def _database_url(value: str) -> str:
-    if not value.startswith(
-        ("postgresql://", "postgresql+asyncpg://", "postgres://", "sqlite://", "sqlite+aiosqlite://")
-    ):
+    if re.match(r"(postgres(ql)?|sqlite)(\+\w+)?://", value) is None:
         message = "a URL that begins with postgresql:// or sqlite://"
         raise ValueError(message)
     return value
@@ -105,6 +104,7 @@ class Settings:
     begin with; None takes the service's name.
     database_url: None is a file of SQLite named after the service. database_replica_urls: separated by commas. Of the
     pool, for each server: connections kept, more while needed, seconds to wait for one, seconds until it is replaced.
+    database_show_requests: PostgreSQL is told which request it works for.
     secret_key: what cookies of ours are signed with; the same in every process.
     """
 
@@ -122,6 +122,7 @@ class Settings:
     database_max_overflow: int = _variable("DATABASE_MAX_OVERFLOW", _count, 20)
     database_pool_timeout: float = _variable("DATABASE_POOL_TIMEOUT", _seconds, 30.0)
     database_pool_recycle: float = _variable("DATABASE_POOL_RECYCLE", _seconds, 3600.0)
+    database_show_requests: bool = _variable("DATABASE_SHOW_REQUESTS", _switch, False)
     secret_key: str | None = _variable("SEAWALL_SECRET_KEY", _secret, None, secret=True)
     log_level: str = _variable("LOG_LEVEL", _level, "INFO")
     log_json_format: bool = _variable("LOG_JSON_FORMAT", _switch, True)

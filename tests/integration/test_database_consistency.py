@@ -69,9 +69,9 @@ async def count_up(database: Database, table: str, until: float) -> None:
 
 
 async def run(database: Database, cluster: Cluster, table: str, seconds: float, think: float) -> Seen:
-    """Two processes, which know nothing of each other but what callers bring."""
+    """Two processes, which know nothing of each other but what callers bring; in one, reads wait for replicas."""
     replicas = [replica.url for replica in cluster.replicas]
-    async with Database(cluster.primary.url, replicas=replicas, key=KEY) as other:
+    async with Database(cluster.primary.url, replicas=replicas, key=KEY, wait_for_replica=0.03) as other:
         await asyncio.sleep(0.5)  # until the table is known
         processes, seen, until = [database, other], Seen(), time.monotonic() + seconds
         async with asyncio.TaskGroup() as group:

@@ -1,9 +1,10 @@
 """Behind PgBouncer in transaction mode: fewer connections to the server than callers, each transaction on any."""
 
 import asyncio
-import pwd
+import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,28 +41,28 @@ def configuration(server: Postgres, port: int, directory: Path) -> str:
 
 
 @pytest.fixture
-def pooled(cluster: Cluster, tmp_path: Path) -> Iterator[str]:
+def pooled(cluster: Cluster) -> Iterator[str]:
     """The URL of a pooler before the primary, which has three connections."""
     server, port = cluster.primary, free_port()
-    (tmp_path / "users").write_text(f'"{server.user}" "{server.password}"\n')
-    file = tmp_path / "pgbouncer.ini"
-    file.write_text(configuration(server, port, tmp_path))
-    account: Any = {}
-    if server._account is not None:  # it refuses root, as PostgreSQL does
-        user, _ = server._account
-        account = {"user": pwd.getpwuid(user).pw_name if isinstance(user, int) else user, "extra_groups": []}
-        for path in [tmp_path, *tmp_path.iterdir()]:
-            shutil.chown(path, account["user"])
-        for parent in list(tmp_path.parents)[:2]:
-            parent.chmod(parent.stat().st_mode | 0o011)
-    assert pgbouncer is not None
-    with subprocess.Popen([pgbouncer, "-q", file], stderr=subprocess.DEVNULL, **account) as process:
-        until = time.monotonic() + 10
-        while not (tmp_path / "log").exists() or "process up" not in (tmp_path / "log").read_text():
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        yield f"postgresql://{server.user}:{server.password}@127.0.0.1:{port}/{server.database}"
-        process.terminate()
+    with tempfile.TemporaryDirectory(prefix="seawall-pgbouncer-") as made:
+        directory = Path(made)
+        (directory / "users").write_text(f'"{server.user}" "{server.password}"\n')
+        file = directory / "pgbouncer.ini"
+        file.write_text(configuration(server, port, directory))
+        account: Any = {}
+        if server._account is not None:  # it refuses root, as PostgreSQL does
+            account = {"user": server._account[0], "extra_groups": []}
+            for path in (directory, *directory.iterdir()):
+                os.chown(path, *server._account)
+        assert pgbouncer is not None
+        with subprocess.Popen([pgbouncer, "-q", file], stderr=subprocess.DEVNULL, **account) as process:
+            log = directory / "log"
+            until = time.monotonic() + 10
+            while not log.exists() or "process up" not in log.read_text():
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            yield f"postgresql://{server.user}:{server.password}@127.0.0.1:{port}/{server.database}"
+            process.terminate()
 
 
 def test_many_callers_share_few_connections_and_read_what_they_wrote(pooled):

@@ -234,9 +234,8 @@ def difference(before: Any, after: Any, path: str = "value", *, ignored: frozens
         # Where a float is declared, a whole number is one, as type checkers have it; and drivers have a UUID of their
         # own, asyncpg for one, that is made faster and is the same.
         same = type(after) is float if kind is int else type(after) is UUID and isinstance(before, UUID)
-        if same and before == after:
-            return None
-        return f"{path} is a {kind.__qualname__} and would come back as a {type(after).__qualname__}"
+        words = f"{path} is a {kind.__qualname__} and would come back as a {type(after).__qualname__}"
+        return None if same and before == after else words
     names = _field_names(before)
     if names is not None:
         return next(_differences(before, after, path, [name for name in names if name not in ignored], ignored), None)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
@@ -21,10 +21,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """What a check found: a status and a sentence that says why."""
+    """What a check found: a status and a sentence that says why; `checks` has what it consists of, by name."""
 
     status: Status
     message: str = ""
+    checks: Mapping[str, Health] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ async with database, database.session() as session:
 from seawall.database.database import Database
 from seawall.database.errors import (
     CommitUnknownError,
+    DatabaseClosedError,
     DatabaseError,
     DatabaseUnavailableError,
     PoolTimeoutError,
@@ -31,6 +32,7 @@ __all__ = [
     "Caller",
     "CommitUnknownError",
     "Database",
+    "DatabaseClosedError",
     "DatabaseError",
     "DatabaseEvent",
     "DatabaseUnavailableError",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,6 +16,8 @@ R = TypeVar("R")
 _POSITION = """
 SELECT ('x' || substr(pg_walfile_name(lsn), 1, 8))::bit(32)::int, lsn::text FROM pg_current_wal_insert_lsn() AS lsn
 """
+LONGEST_NAME = 63
+_UNSAFE = re.compile(r"[^A-Za-z0-9 ._:/=@,+-]")
 
 
 class Late(Exception):  # noqa: N818 - it never leaves this room
@@ -38,8 +41,10 @@ class _Transaction:
         await self._connection.execute("ROLLBACK")
 
 
-def begin_sql(isolation: str | None, left: float | None, *, readonly: bool, deferrable: bool) -> str:
-    """What opens a transaction. left: seconds its statements may take."""
+def begin_sql(
+    isolation: str | None, left: float | None, *, readonly: bool, deferrable: bool, label: str | None = None
+) -> str:
+    """What opens a transaction. left: seconds its statements may take. label: what `named` gave."""
     sql = "BEGIN"
     if isolation is not None:
         sql += f" ISOLATION LEVEL {isolation.replace('_', ' ').upper()}"
@@ -49,7 +54,25 @@ def begin_sql(isolation: str | None, left: float | None, *, readonly: bool, defe
         sql += " DEFERRABLE"
     if left is not None:
         sql += f"; SET LOCAL statement_timeout = {max(1, int(left * 1000))}"
+    if label is not None:
+        sql += f"; SET LOCAL application_name = '{label}'"
     return sql
+
+
+def named(adapted: Any, application: str, label: str | None) -> str | None:
+    """The `application_name` for work on behalf of `label`; None if the connection has that one already.
+
+    application: what connections are called otherwise, put in front as far as PostgreSQL's 63 bytes allow. Only
+    characters that end no string, in whatever dialect the server is set to, are kept; `?` stands for each other one.
+    """
+    name = application if label is None else f"{application} {label[:LONGEST_NAME]}".strip()
+    name = _UNSAFE.sub("?", name)[-LONGEST_NAME:]
+    return None if name == adapted._connection.get_settings().application_name else name
+
+
+async def rename(adapted: Any, label: str) -> None:
+    """Let the server call the connection `label`, which `named` gave, from now on."""
+    await adapted._connection.execute(f"SET application_name = '{label}'")
 
 
 def within(seconds: float, function: Callable[[], R]) -> R:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.orm import Session
 
 from seawall.core import MissingExtraError
-from seawall.database.node import PoolOptions
+from seawall.database.pools import CONNECT_TIMEOUT, PoolOptions
+from seawall.database.urls import connect_timeout, pg8000_arguments
 
 
 class BlockingSessions:
@@ -31,8 +33,9 @@ class BlockingSessions:
         if url.get_backend_name() == "sqlite":
             return create_engine(url.set(drivername="sqlite"), hide_parameters=True)
         try:
-            return create_engine(
-                url.set(drivername="postgresql+pg8000"),
+            engine = create_engine(
+                url.set(drivername="postgresql+pg8000", query={}),
+                connect_args={"timeout": connect_timeout(url) or CONNECT_TIMEOUT, **pg8000_arguments(url)},
                 hide_parameters=True,
                 pool_size=self._pool.size,
                 max_overflow=self._pool.overflow,
@@ -42,6 +45,12 @@ class BlockingSessions:
             )
         except ImportError as error:
             raise MissingExtraError("Database.sync_session", "pg8000", "database") from error
+
+        @event.listens_for(engine, "connect")
+        def made(connection: Any, record: Any) -> None:
+            connection._usock.settimeout(None)  # from now on an answer may take as long as it does
+
+        return engine
 
     def dispose(self) -> None:
         """Close the connections that nobody uses."""

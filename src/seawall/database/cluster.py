@@ -11,8 +11,9 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 from seawall.core import Clock, Events, deadline
-from seawall.database.errors import DatabaseUnavailableError, WrongServerError
+from seawall.database.errors import DatabaseClosedError, DatabaseUnavailableError, WrongServerError
 from seawall.database.events import NodeDown, NodeUp, PrimaryChanged
+from seawall.database.nearing import Nearing
 from seawall.database.node import FAST, Node
 from seawall.database.position import Position
 from seawall.database.routing import Caller, NodeState, Role, pick_standby
@@ -21,8 +22,8 @@ from seawall.database.statements import StatementClass
 _logger = logging.getLogger("seawall.database")
 FAILOVER_WAIT = 5.0
 """Seconds a statement waits for a primary to appear; less if its deadline is nearer."""
-
-
+CUT_OFF = 1.0
+"""Seconds in which those whose connection was closed give it back."""
 MOST_REFUSED = 1_000
 SLOWER, SLOW_AT_LEAST = 5.0, 0.02
 """A standby whose probe takes so many times as long as the fastest one's, and so many seconds, is left out."""
@@ -50,7 +51,16 @@ class Cluster:
     """A primary and its standbys. Roles are what the servers say, whatever the configuration calls them."""
 
     def __init__(
-        self, name: str, nodes: Sequence[Node], classifier: Classifies, ran: Ran, events: Events, clock: Clock
+        self,
+        name: str,
+        nodes: Sequence[Node],
+        classifier: Classifies,
+        ran: Ran,
+        events: Events,
+        clock: Clock,
+        *,
+        patience: float = 0.0,
+        label: Callable[[], str | None] | None = None,
     ) -> None:
         self.name = name
         self.nodes = tuple(nodes)
@@ -65,6 +75,13 @@ class Cluster:
         self._turn = itertools.count()
         self._known = dict(_AT_START)
         self.started = False
+        self.closing = False
+        """Whether only what has begun goes on."""
+        self.label = label
+        """Tells for whom the work at hand is done."""
+        self.stale_before = 0.0
+        """What was prepared before that point, in seconds since the epoch, is prepared anew."""
+        self._nearing = Nearing(patience, clock)
         self.classifier = classifier
         self.ran = ran
         self._changed = asyncio.Event()
@@ -90,6 +107,24 @@ class Cluster:
 
     # Choosing.
 
+    def check_open(self) -> None:
+        """Raises `DatabaseClosedError` when it was left, `RuntimeError` when it wasn't entered."""
+        if not self.started:
+            if self.closing:
+                raise DatabaseClosedError(self.name)
+            message = f"{self.name!r} isn't entered; write `async with database:` around what uses it"
+            raise RuntimeError(message)
+
+    def check_accepting(self) -> None:
+        """Raises `DatabaseClosedError` when no new transaction may begin."""
+        if self.closing:
+            raise DatabaseClosedError(self.name)
+
+    @property
+    def patience(self) -> float:
+        """Seconds a read may wait for a standby."""
+        return self._nearing.seconds
+
     def standby(self, caller: Caller, without: Node | None = None, *, any_will_do: bool = False) -> Node | None:
         """A standby that may serve `caller` now, None if there is none. any_will_do: however far behind it is."""
         if any_will_do:
@@ -106,11 +141,14 @@ class Cluster:
             self._of[id(caller.seen)].hurry()
         return None
 
+    async def await_standby(self, caller: Caller) -> Node | None:
+        """A standby that may serve `caller` within a moment, see `Nearing`; None if there is none."""
+        standbys = [self._of[id(state)] for state in self.standbys]
+        seen = None if caller.seen is None else self._of[id(caller.seen)]
+        return await self._nearing.standby(caller, standbys, seen, lambda: self.standby(caller))
+
     async def await_primary(self, former: Node | None = None) -> Node:
         """The primary, or another one than `former` as soon as there is one. Raises `DatabaseUnavailableError`."""
-        if not self.started:
-            message = f"{self.name!r} isn't entered; write `async with database:` around what uses it"
-            raise RuntimeError(message)
         wait, since = deadline.bounded(FAILOVER_WAIT, clock=self.clock), self.clock.monotonic()
         try:
             async with asyncio.timeout(wait):
@@ -165,7 +203,11 @@ class Cluster:
         self.standbys = tuple(state for state in states if not state.slow) or tuple(states)
 
     def measured(self, node: Node) -> None:
-        """How fast `node` answers was measured once more; leave out a standby that is much slower than the fastest."""
+        """`node` has answered a probe: how far it has come and how fast it is was told anew.
+
+        A standby that is much slower than the fastest one is left out.
+        """
+        self._nearing.answered()
         state, primary = node.state, self.primary
         if state.role is Role.PRIMARY or not state.usable:
             return
@@ -190,7 +232,7 @@ class Cluster:
 
     def failed(self, node: Node, reason: str) -> None:
         """`node` gave no connection, or lost one."""
-        if node.state.usable:
+        if node.state.usable and self.started:
             node.suspect(reason)
             self.changed(node)
         node.hurry()
@@ -228,7 +270,7 @@ class Cluster:
         if self.started:
             message = f"{self.name!r} is entered already; it can be shared, but entered once"
             raise RuntimeError(message)
-        self.started = True
+        self.started, self.closing = True, False
         for node in self.nodes:
             node.start()
         try:
@@ -241,7 +283,27 @@ class Cluster:
             await self.stop()
             raise WrongServerError(self.name, wrong.name, wrong.wrong or "")
 
-    async def stop(self) -> None:
-        """End the probes and close the pools."""
-        self.started = False
-        await asyncio.gather(*(node.stop() for node in self.nodes))
+    async def stop(self, drain: float = 0.0) -> None:
+        """Take no new transaction, give those under way `drain` seconds, cut off the rest, and close the pools."""
+        self.closing = True
+        try:
+            await self._idle(drain)
+            self.started = False
+            if busy := [node for node in self.nodes if node.in_use]:
+                count = sum(node.in_use for node in busy)
+                _logger.warning(
+                    "database %s: %d transactions didn't end in %g s and are cut off", self.name, count, drain
+                )
+                await asyncio.gather(*(node.end_all() for node in busy))
+                await self._idle(CUT_OFF)
+        finally:
+            self.started = False
+            await asyncio.gather(*(node.stop() for node in self.nodes))
+
+    async def _idle(self, seconds: float) -> None:
+        """Until nothing is under way, for so many seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                # Rather than a signal from each connection that is ever given back.
+                while any(node.in_use for node in self.nodes):  # noqa: ASYNC110
+                    await asyncio.sleep(FAST)

@@ -13,8 +13,17 @@ _ENDED = "the rows were streamed in a transaction that is over; read them before
 class Runs(Protocol):
     """The connection of a cursor."""
 
+    @property
+    def stale_before(self) -> float:
+        """What was prepared before is prepared anew; seconds since the epoch."""
+        ...
+
     def run(self, operation: str, call: Callable[[Any], object], parameters: Any, *, server_side: bool) -> Any:
         """Have `call` execute `operation` with a cursor of the right server; the cursor."""
+        ...
+
+    def broken_off(self, error: Exception) -> Exception:
+        """What to raise where `error` ended the rows of a cursor."""
         ...
 
 
@@ -49,7 +58,7 @@ class RoutedCursor:
         """Run `operation` where it belongs."""
 
         def call(cursor: Any) -> None:
-            cursor._invalidate_schema_cache_asof = self._invalidate_schema_cache_asof
+            cursor._invalidate_schema_cache_asof = max(self._invalidate_schema_cache_asof, self._routed.stale_before)
             cursor.execute(operation, parameters)
 
         self._cursor = self._routed.run(operation, call, parameters, server_side=self.server_side)
@@ -58,7 +67,7 @@ class RoutedCursor:
         """Run `operation` with each of `parameters`."""
 
         def call(cursor: Any) -> None:
-            cursor._invalidate_schema_cache_asof = self._invalidate_schema_cache_asof
+            cursor._invalidate_schema_cache_asof = max(self._invalidate_schema_cache_asof, self._routed.stale_before)
             cursor.executemany(operation, parameters)
 
         self._cursor = self._routed.run(operation, call, list(parameters), server_side=False)
@@ -101,3 +110,28 @@ class RoutedCursor:
         """Let the rows go."""
         if self._cursor is not None:
             self._cursor.close()
+
+
+class StreamedCursor(RoutedCursor):
+    """One whose rows come from the server as they are fetched. Raises `DatabaseUnavailableError` when that is lost."""
+
+    def fetchone(self) -> Any:
+        """The next row."""
+        return self._rows(self._cursor.fetchone)
+
+    def fetchmany(self, size: int | None = None) -> Any:
+        """The next rows."""
+        return self._rows(self._cursor.fetchmany, size)
+
+    def fetchall(self) -> Any:
+        """All rows that are left."""
+        return self._rows(self._cursor.fetchall)
+
+    def _rows(self, fetch: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return fetch(*arguments)
+        except Exception as error:
+            translated = self._routed.broken_off(error)
+            if translated is error:
+                raise
+            raise translated from error

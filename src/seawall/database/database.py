@@ -9,48 +9,37 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Concatenate, NamedTuple, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Executable, RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
 from seawall.core import SYSTEM_CLOCK, Clock, Events, Health, OptionError, Status
-from seawall.core.options import number
+from seawall.core.options import callable_or_none, number
 from seawall.database.blocking import BlockingSessions
 from seawall.database.classifier import Classifier
 from seawall.database.cluster import Cluster
-from seawall.database.engines import parse_url, routed_engine, sqlite_engine
+from seawall.database.engines import routed_engine
 from seawall.database.errors import DatabaseUnavailableError
-from seawall.database.node import Node, PoolOptions
+from seawall.database.health import health_of
+from seawall.database.node import Node
+from seawall.database.overview import NodeOverview, overview
+from seawall.database.plans import Server
+from seawall.database.pools import PoolOptions
 from seawall.database.position import Position
 from seawall.database.routing import Caller, Route
+from seawall.database.sqlite import SqliteFile
 from seawall.database.sqlstate import brief
 from seawall.database.statements import StatementClass, fingerprint, normalize
 from seawall.database.statistics import Statistics
 from seawall.database.transaction import transactional
-from seawall.database.travel import Signer, pack, unpack
+from seawall.database.travel import Admitted, Signer, unpack
+from seawall.database.urls import parse_urls
 from seawall.database.watch import Watch
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Admitted(NamedTuple):
-    """A caller that is being served."""
-
-    caller: Caller
-    signer: Signer
-
-    def token(self) -> str | None:
-        """What to hand in next time; None if nothing was read or written."""
-        caller = self.caller
-        caller.settle()
-        if caller.floor is None and caller.seen is None and not caller.strict:
-            return None
-        return self.signer.sign(pack(caller))
-
-
 _logger = logging.getLogger("seawall.database")
 CATALOGUE_AGE, CATALOGUE_PAUSE = 60.0, 1.0
 """Seconds after which what is known of the schema is learnt anew at the latest, and at the earliest."""
@@ -74,7 +63,10 @@ class Database:
     pool_recycle: seconds after which one is replaced. pooler: True if PgBouncer in transaction mode stands before them.
     key: what positions are signed with, the same in every process; by default one of this process's own.
     slow_after: seconds after which a statement is reported as `SlowStatement`, with its plan unless `plans` is False.
-    repeats: how often one request runs the same read until it is reported as `RepeatedStatement`. Neither with SQLite.
+    repeats: how often one request runs the same read until it is reported as `RepeatedStatement`.
+    wait_for_replica: seconds a read may wait for a replica that hasn't got yet what its caller must be shown, before it
+    goes to the primary. drain_timeout: seconds that transactions under way have when the database is left.
+    label: tells for whom the work at hand is done, such as the request's id; PostgreSQL shows it as `application_name`.
 
     A caller reads what it has written, and never goes back in time; see `calling`. Entering doesn't raise because a
     server is away; it does for what no waiting mends: a wrong password, a replica of another cluster.
@@ -96,6 +88,9 @@ class Database:
         slow_after: float = 0.1,
         repeats: int = 10,
         plans: bool = True,
+        wait_for_replica: float = 0.0,
+        drain_timeout: float = 5.0,
+        label: Callable[[], str | None] | None = None,
         clock: Clock = SYSTEM_CLOCK,
         events: Events | None = None,
     ) -> None:
@@ -105,7 +100,11 @@ class Database:
         number("Database", "pool_recycle", pool_recycle, above=0)
         number("Database", "slow_after", slow_after, at_least=0)
         number("Database", "repeats", repeats, at_least=2, integer=True)
+        number("Database", "wait_for_replica", wait_for_replica, at_least=0)
+        number("Database", "drain_timeout", drain_timeout, at_least=0)
+        callable_or_none("Database", "label", label)
         self.name = name
+        self._drain_timeout = drain_timeout
         self.clock = clock
         self.events = Events() if events is None else events
         self.classifier = Classifier()
@@ -117,8 +116,8 @@ class Database:
         """What every statement costs; see `Statistics.queries`."""
         self.watch = Watch(name, self.events, clock, slow_after=slow_after, repeats=repeats, plans=plans)
         self._signer = Signer(key)
-        main = parse_url("url", url)
-        others = [parse_url("replicas", replica) for replica in replicas]
+        main, *others = parse_urls("url", url)
+        others += [each for replica in replicas for each in parse_urls("replicas", replica)]
         pool = PoolOptions(
             size=pool_size, overflow=max_overflow, wait=pool_timeout, recycle=pool_recycle, pooler=pooler,
             connect_args=dict(connect_args or {}),
@@ -131,15 +130,19 @@ class Database:
         if main.get_backend_name() == "sqlite":
             if others:
                 raise OptionError("Database", "replicas", len(others), "none with SQLite")
-            engine = sqlite_engine(main, self.statistics)
-            self._engines = dict.fromkeys(Route, engine)
+            self._engines = dict.fromkeys(Route, SqliteFile(main, self._ran).engine)
         else:
             nodes = [Node(url, pool, clock, self._changed) for url in (main, *others)]
-            cluster = self.cluster = Cluster(name, nodes, self.classifier, self._ran, self.events, clock)
+            cluster = self.cluster = Cluster(
+                name, nodes, self.classifier, self._ran, self.events, clock, patience=wait_for_replica, label=label
+            )
             self._current = cluster.current
             self._engines = {route: routed_engine(main, cluster, route) for route in Route}
         self._autocommit = {
             route: engine.execution_options(isolation_level="AUTOCOMMIT") for route, engine in self._engines.items()
+        }
+        self._readonly = {
+            route: engine.execution_options(postgresql_readonly=True) for route, engine in self._engines.items()
         }
 
     # Life.
@@ -164,35 +167,36 @@ class Database:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait((self._keeper,))
-        if self.cluster is not None:
-            await self.cluster.stop()
-        self._blocking.dispose()
+        try:
+            if self.cluster is not None:
+                await self.cluster.stop(self._drain_timeout)
+        finally:
+            self._blocking.dispose()
         for engine in set(self._engines.values()):
             await engine.dispose()
 
     async def check(self) -> Health:
-        """Healthy when all servers answer; degraded without a replica; unhealthy without a primary."""
+        """See `health_of`."""
         if self.cluster is None:
             await self.fetch("SELECT 1")
             return Health(status=Status.HEALTHY)
-        away = [node for node in self.cluster.nodes if not node.state.usable]
-        primary = self.cluster.primary
-        message = "; ".join(f"{node.name}: {node.state.why}" for node in away)
-        if primary is None or primary in away:
-            return Health(status=Status.UNHEALTHY, message=f"no primary; {message}")
-        slow = [f"{node.name}: {node.state.latency * 1000:.0f} ms" for node in self.cluster.nodes if node.state.slow]
-        if away or slow:
-            return Health(status=Status.DEGRADED, message=message or f"too slow for reads: {', '.join(slow)}")
-        return Health(status=Status.HEALTHY, message=f"primary {primary.name}, {len(self.cluster.standbys)} replicas")
+        return health_of(self.cluster)
+
+    def nodes(self) -> list[NodeOverview]:
+        """The servers as they are now; none with SQLite."""
+        return [] if self.cluster is None else overview(self.cluster, self.statistics.nodes())
 
     # Using it.
 
-    def session(self, route: Route = Route.AUTO, *, isolation: str | None = None, **options: Any) -> AsyncSession:
+    def session(
+        self, route: Route = Route.AUTO, *, isolation: str | None = None, readonly: bool = False, **options: Any
+    ) -> AsyncSession:
         """An ORM session; use it with `async with`.
 
-        isolation: "SERIALIZABLE" or another level. options: SQLAlchemy's, for `AsyncSession`.
+        isolation: "SERIALIZABLE" or another level. readonly: PostgreSQL refuses what writes; SQLite doesn't. options:
+        SQLAlchemy's, for `AsyncSession`.
         """
-        engine = self._engines[route]
+        engine = self._readonly[route] if readonly else self._engines[route]
         if isolation is not None:
             engine = engine.execution_options(isolation_level=isolation)
         return AsyncSession(engine, **{"expire_on_commit": False, **options})
@@ -336,7 +340,7 @@ class Database:
             self.cluster.changed(node)
 
     def _ran(
-        self, operation: str, kind: StatementClass, node: Node, seconds: float, rows: int, parameters: Any
+        self, operation: str, kind: StatementClass, node: Server, seconds: float, rows: int, parameters: Any
     ) -> None:
         """One statement was run."""
         self.statistics.count(operation, kind, node.name, seconds, rows)

@@ -2,6 +2,7 @@
 
 DatabaseError
 ├── DatabaseUnavailableError     no server can take the statement now; nothing was done
+├── DatabaseClosedError          it is being left, or was: nothing new begins; nothing was done
 ├── PoolTimeoutError             all connections were in use for too long; nothing was done
 ├── QueryTimeoutError            the deadline passed while a statement ran
 ├── WrongServerError             a server is not what the configuration says
@@ -34,6 +35,21 @@ class DatabaseUnavailableError(DatabaseError):
 
     def __str__(self) -> str:
         return f"database {self.name!r} has no {self.needed} ({self.reason}); it looks for one, so try again"
+
+
+class DatabaseClosedError(DatabaseError):
+    """The database is being left, or was. Nothing was done; another process may do it."""
+
+    code = "database-closed"
+    status = 503
+
+    def __init__(self, name: str, retry_after: float = 1.0) -> None:
+        super().__init__(name, retry_after)
+        self.name = name
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"database {self.name!r} is closing and begins nothing new; do it before its `async with` block ends"
 
 
 class PoolTimeoutError(DatabaseError, TimeoutError):

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+import os
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import asyncpg
 from sqlalchemy import URL
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import PoolProxiedConnection
 
 from seawall.core import Clock
-from seawall.database.position import Position, lsn_of
+from seawall.database.pools import CONNECT_TIMEOUT, PoolOptions, arguments_of, engine_of, probe_arguments
+from seawall.database.position import Position, lsn_of, lsn_text
 from seawall.database.routing import NodeState, Role
+from seawall.database.urls import connect_timeout, name_of
 
 _logger = logging.getLogger("seawall.database")
 PROBE_TIMEOUT = 0.1
 """Seconds a probe may take."""
 FAST, SLOW = 0.01, 0.1
 """Seconds between two probes: while somebody waits for a position, and otherwise."""
-CONNECT_TIMEOUT = 2.0
-"""Seconds a connection of the probe may take; a server that is stopped accepts it and says nothing."""
+NEAR = 0.002
+"""Seconds between two probes while a read waits for this server."""
+WAITS_SINCE = 19
+"""PostgreSQL's version that has WAIT FOR LSN."""
 LATE = 0.02
 """Seconds by which a timer may be late before that says more of this process than of the server."""
 LOST_AFTER = 2
@@ -35,6 +40,7 @@ PRIMARY_LOST_AFTER = 30
 READS = 10.0
 """Seconds for which a connection outside of the pool is lent."""
 
+_SILENT = "it doesn't answer in time"
 _IDENTITY = """
 SELECT (SELECT system_identifier FROM pg_control_system())::text, pg_postmaster_start_time()::text
 """
@@ -45,42 +51,23 @@ SELECT pg_is_in_recovery(),
             THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver),
                           greatest((SELECT timeline_id FROM pg_control_checkpoint()),
                                    (SELECT min_recovery_end_timeline FROM pg_control_recovery())))
-            ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END
+            ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END,
+       extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
 """
-# What no waiting mends: a wrong password or user, a database that isn't there.
+# What no waiting mends: a wrong password or user, a database that isn't there, no file with the certificates to trust.
 _WRONG = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
+    asyncpg.ClientConfigurationError,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class PoolOptions:
-    """How many connections to each server there may be. Times in seconds.
-
-    size: kept open. overflow: more of them while they are needed. wait: for a free one. recycle: age at which a
-    connection is replaced. pooler: whether a pooler in transaction mode (PgBouncer) stands before the server.
-    """
-
-    size: int = 10
-    overflow: int = 20
-    wait: float = 30.0
-    recycle: float = 3600.0
-    pooler: bool = False
-    connect_args: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def most(self) -> int:
-        """Connections at one time."""
-        return self.size + self.overflow
 
 
 class Node:
     """A server of a cluster."""
 
     def __init__(self, url: URL, pool: PoolOptions, clock: Clock, changed: Callable[[Node], None]) -> None:
-        self.name = f"{url.host or 'localhost'}:{url.port or 5432}"
+        self.name = name_of(url)
         self.state = NodeState(self.name)
         self.options = pool
         self.system = ""
@@ -88,34 +75,40 @@ class Node:
         """What is wrong with it that waiting doesn't mend."""
         self.tried = asyncio.Event()
         self.url = url
+        self.application = str(arguments_of(url, pool).get("server_settings", {}).get("application_name", ""))
+        """What its connections are called."""
         self._clock = clock
         self._changed = changed
         self.measured: Callable[[Node], None] = lambda node: None
         """Told of each answer to a probe."""
         self._hurry_until = 0.0
         self._hurried = asyncio.Event()
+        self._awaited: list[int] = []
+        self._awaiting = asyncio.Event()
         self._missed = 0
         self._up = False
         self._task: asyncio.Task[None] | None = None
-        self._in_use: set[PoolProxiedConnection] = set()
-        self._engine = _engine(url, pool)
+        self._in_use: dict[PoolProxiedConnection, AsyncEngine] = {}
+        self._engine = engine_of(url, pool)
 
     # The pool.
 
     def checkout(self) -> PoolProxiedConnection:
         """A connection, from within a greenlet; waits for a free one. Give it back with `give_back`."""
-        connection = self._engine.sync_engine.pool.connect()
-        self._in_use.add(connection)
+        engine = self._engine
+        connection = engine.sync_engine.pool.connect()
+        self._in_use[connection] = engine
         return connection
 
     def give_back(self, connection: PoolProxiedConnection) -> None:
         """Return a connection, from within a greenlet."""
-        self._in_use.discard(connection)
+        if self._in_use.pop(connection, None) is not self._engine:  # its pool is no more
+            connection.invalidate()
         connection.close()
 
     def throw_away(self, connection: PoolProxiedConnection, error: BaseException | None = None) -> None:
         """Close a connection that nobody should get again, from within a greenlet."""
-        self._in_use.discard(connection)
+        self._in_use.pop(connection, None)
         connection.invalidate(error)
         connection.close()
 
@@ -126,11 +119,21 @@ class Node:
 
     def renew(self) -> None:
         """Every connection made until now is closed when it comes back; new callers get new ones."""
-        engine, self._engine = self._engine, _engine(self.url, self.options)
-        # Those in use go back to the old pool, which closes them.
+        engine, self._engine = self._engine, engine_of(self.url, self.options)
         task = asyncio.get_running_loop().create_task(engine.dispose())
         _background.add(task)
         task.add_done_callback(_background.discard)
+
+    async def end_all(self) -> None:
+        """End what is under way there, also at the server, which would otherwise go on with it and keep its locks."""
+        adapted: list[Any] = [connection.dbapi_connection for connection in self._in_use]
+        connections = [each._connection for each in adapted if each is not None]
+        pids = [connection.get_server_pid() for connection in connections if not connection.is_closed()]
+        if not self.options.pooler:  # whose numbers are no processes
+            with suppress(Exception):  # there is no server that would go on
+                async with asyncio.timeout(CONNECT_TIMEOUT), self.lent() as connection:
+                    await connection.fetch("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", pids)
+        self.abandon()
 
     def abandon(self) -> None:
         """Cut the connections under way, so that whoever waits for an answer gets an error at once."""
@@ -161,18 +164,20 @@ class Node:
         self._task = asyncio.get_running_loop().create_task(self._probe(), name=f"seawall-database-{self.name}")
 
     async def stop(self) -> None:
-        """End the probe and close the pool."""
+        """End the probe, cut off what is under way, and close the pool."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))
             self._task = None
-        await self._engine.dispose()
+        self.abandon()
+        engine, self._engine = self._engine, engine_of(self.url, self.options)
+        await engine.dispose()
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[Any]:
         """A connection of asyncpg's outside of the pool, for `READS` seconds at most."""
         async with asyncio.timeout(READS):
-            connection = await asyncpg.connect(**_probe_arguments(self.url, self.options))
+            connection = await asyncpg.connect(**probe_arguments(self.url, self.options))
             try:
                 yield connection
             finally:
@@ -183,12 +188,23 @@ class Node:
         self._hurry_until = self._clock.monotonic() + seconds
         self._hurried.set()
 
+    @contextmanager
+    def awaited(self, lsn: int) -> Iterator[None]:
+        """A block in which somebody waits until this server has come to `lsn`, or for its next answer."""
+        self._awaited.append(lsn)
+        self._awaiting.set()
+        self._hurried.set()
+        try:
+            yield
+        finally:
+            self._awaited.remove(lsn)
+
     async def _probe(self) -> None:
         pause = FAST
         while True:
             try:
-                async with asyncio.timeout(CONNECT_TIMEOUT):
-                    connection = await asyncpg.connect(**_probe_arguments(self.url, self.options))
+                async with asyncio.timeout(connect_timeout(self.url) or CONNECT_TIMEOUT):
+                    connection = await asyncpg.connect(**probe_arguments(self.url, self.options))
             except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may go well
                 self._down(_words(error))
                 self.wrong = _words(error) if isinstance(error, _WRONG) else None
@@ -197,8 +213,8 @@ class Node:
                     await self._watch(connection)
                 except TimeoutError as error:
                     self._down(_words(error))
-                except Exception:  # noqa: BLE001 - perhaps it is this connection only: the next attempt tells
-                    self.state.usable = False
+                except Exception as error:  # noqa: BLE001 - perhaps it is this connection only: the next attempt tells
+                    self.state.usable, self.state.why = False, _words(error)
                 finally:
                     connection.terminate()
                 pause = FAST
@@ -224,25 +240,40 @@ class Node:
                 self._missed += 1
                 if self._missed >= (PRIMARY_LOST_AFTER if self.state.role is Role.PRIMARY else LOST_AFTER):
                     raise
-                self.state.usable = False  # others serve, until it is clear what it is
+                self.state.usable, self.state.why = False, _SILENT  # others serve, until it is clear what it is
                 continue
             self._answered(row, began)
             self.tried.set()
             self._hurried.clear()
-            if self._clock.monotonic() < self._hurry_until:
-                await asyncio.sleep(FAST)
-            else:
-                try:
-                    async with asyncio.timeout(SLOW):
-                        await self._hurried.wait()
-                except TimeoutError:
-                    pass
+            await self._pause(connection)
+
+    async def _pause(self, connection: Any) -> None:
+        """Until it is time for the next probe."""
+        if self._awaited:
+            await self._approach(connection)
+            return
+        self._awaiting.clear()
+        hurries = self._clock.monotonic() < self._hurry_until
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAST if hurries else SLOW):
+                await (self._awaiting if hurries else self._hurried).wait()
+
+    async def _approach(self, connection: Any) -> None:
+        """Until it has come to what is awaited, where the server can tell by itself, and for a moment otherwise."""
+        position = self.state.position
+        waits = self.state.role is Role.STANDBY and connection.get_server_version().major >= WAITS_SINCE
+        if waits and position is not None and (ahead := [lsn for lsn in self._awaited if lsn > position.lsn]):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PROBE_TIMEOUT):
+                    await connection.execute(wait_sql(min(ahead), FAST))
+        else:
+            await asyncio.sleep(NEAR)
 
     def _answered(self, row: Any, began: float) -> None:
-        recovering, lsn, timeline = row
+        recovering, lsn, timeline, age = row
         state = self.state
         now = self._clock.monotonic()
-        state.probed = now
+        state.probed, state.age = now, age
         state.latency += 0.2 * (now - began - state.latency)
         self._missed = 0
         self.wrong = None
@@ -271,36 +302,21 @@ class Node:
         return f"Node({self.name}, {self.state.role}, {'usable' if self.state.usable else self.state.why})"
 
 
+def wait_sql(lsn: int, seconds: float) -> str:
+    """What lets a standby wait until it has replayed up to `lsn`; it fails neither by lateness nor by a promotion."""
+    milliseconds = max(1, round(seconds * 1000))
+    return f"WAIT FOR LSN '{lsn_text(lsn)}' WITH (MODE 'standby_replay', TIMEOUT '{milliseconds}ms', NO_THROW)"
+
+
 _background: set[asyncio.Task[Any]] = set()
-
-
-def _engine(url: URL, pool: PoolOptions) -> AsyncEngine:
-    arguments: dict[str, Any] = {"timeout": CONNECT_TIMEOUT, **pool.connect_args}
-    if pool.pooler:
-        # The pooler gives each transaction another server connection, which knows no statement of the last.
-        arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
-    return create_async_engine(
-        url,
-        poolclass=AsyncAdaptedQueuePool,
-        pool_size=pool.size,
-        max_overflow=pool.overflow,
-        pool_timeout=pool.wait,
-        pool_recycle=int(pool.recycle),
-        pool_use_lifo=True,
-        connect_args=arguments,
-    )
-
-
-def _probe_arguments(url: URL, pool: PoolOptions) -> dict[str, Any]:
-    arguments: dict[str, Any] = {**url.translate_connect_args(username="user"), **url.query, **pool.connect_args}
-    arguments["statement_cache_size"] = 0
-    arguments["server_settings"] = {"application_name": "seawall-probe"} | arguments.get("server_settings", {})
-    return arguments
 
 
 def _words(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
-        return "it doesn't answer in time"
+        return _SILENT
+    if isinstance(error, ssl.SSLError):  # whose numbers are OpenSSL's
+        return str(error)
     if isinstance(error, OSError):
-        return error.strerror or str(error)
+        # asyncio's own words have the address in them, which whoever reads this has already.
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
     return str(error) or type(error).__name__

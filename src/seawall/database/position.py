@@ -25,7 +25,7 @@ class Position(NamedTuple):
         return self.timeline == other.timeline and self.lsn <= other.lsn
 
     def __str__(self) -> str:
-        return f"{self.timeline}:{self.lsn >> 32:X}/{self.lsn & 0xFFFFFFFF:X}"
+        return f"{self.timeline}:{lsn_text(self.lsn)}"
 
     @classmethod
     def parse(cls, text: str) -> Position:
@@ -42,3 +42,8 @@ def lsn_of(text: str) -> int:
     if found is None:
         raise OptionError("lsn_of", "text", text, "two hexadecimal numbers, such as 0/3000060")
     return int(found[1], 16) << 32 | int(found[2], 16)
+
+
+def lsn_text(lsn: int) -> str:
+    """The number as PostgreSQL writes it, `0/3000060`."""
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"

@@ -12,27 +12,25 @@ for READ COMMITTED, in which every statement sees what is newest anyway; stricte
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
 from sqlalchemy.engine import AdaptedConnection
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
 from seawall.core import deadline
-from seawall.database.adapted import Late, begin, begin_sql, check_open, position_of, within
+from seawall.database.adapted import Late, position_of, within
+from seawall.database.binding import bind
 from seawall.database.cluster import Cluster
-from seawall.database.cursor import RoutedCursor
+from seawall.database.cursor import RoutedCursor, StreamedCursor
 from seawall.database.errors import (
     CommitUnknownError,
     DatabaseError,
     DatabaseUnavailableError,
-    PoolTimeoutError,
     QueryTimeoutError,
 )
 from seawall.database.events import StatementRerun
@@ -42,19 +40,16 @@ from seawall.database.routing import Caller, Route
 from seawall.database.sqlstate import (
     READ_ONLY,
     RECOVERY_CONFLICTS,
-    brief,
     has_state,
     hide_values,
-    is_away,
     is_lost,
+    is_stale,
     state_of,
 )
 from seawall.database.statements import StatementClass
 
 ATTEMPTS = 4
 """Servers tried for one statement."""
-PAUSE = 0.02
-"""Seconds between two attempts to get a connection, times their number."""
 _CHANGING = frozenset({StatementClass.WRITE, StatementClass.SESSION})
 _LOOSE = {None, "read_committed", "autocommit"}
 
@@ -105,10 +100,16 @@ class RoutedConnection(AdaptedConnection):
 
     def cursor(self, server_side: bool = False) -> RoutedCursor:
         """A cursor; its first statement decides where."""
-        cursor = RoutedCursor(self, server_side)
-        if server_side:
-            self._cursors.append(cursor)
+        if not server_side:
+            return RoutedCursor(self, server_side)
+        cursor = StreamedCursor(self, server_side)
+        self._cursors.append(cursor)
         return cursor
+
+    @property
+    def stale_before(self) -> float:
+        """What was prepared before is prepared anew, seconds since the epoch."""
+        return self._cluster.stale_before
 
     # Statements.
 
@@ -121,7 +122,7 @@ class RoutedConnection(AdaptedConnection):
         reads = self._route is Route.REPLICA or (kind is StatementClass.READ and self._may_read_elsewhere())
         caller = cluster.caller
         if self._node is None:
-            self._bind(caller, reads=reads)
+            self._begin(caller, reads=reads)
         elif not reads and kind is not StatementClass.READ and self._node is not cluster.primary and self._movable():
             self._unbind()
             self._bind(caller, reads=False)
@@ -193,7 +194,7 @@ class RoutedConnection(AdaptedConnection):
     ) -> bool:
         """Whether the statement may be run once more; then this connection is bound anew."""
         cluster, state = self._cluster, state_of(error)
-        on_primary, movable = node is cluster.primary, self._movable()
+        on_primary, movable, stale = node is cluster.primary, self._movable(), is_stale(error)
         reads = False
         if lost:
             cluster.failed(node, "a connection was lost")
@@ -206,76 +207,43 @@ class RoutedConnection(AdaptedConnection):
             again = movable and self._route is not Route.REPLICA and (not on_primary or (demoted and not self._done))
         else:
             conflict = not on_primary and has_state(error, RECOVERY_CONFLICTS)
-            again = (lost or conflict) and kind is StatementClass.READ and movable
+            again = (lost or conflict or stale) and kind is StatementClass.READ and movable
             reads = not self._done and self._route is not Route.PRIMARY
+        if stale:
+            cluster.stale_before = time.time()
         if again or lost:
-            self._unbind(broken=True)
+            self._unbind(broken=not stale)
         if again:
-            self._bind(caller, reads=reads, without=node)
+            self._bind(caller, reads=reads, without=None if stale else node)
             if cluster.events.listeners:
                 onto = "" if self._node is None else self._node.name
                 cluster.events.emit(StatementRerun(database=cluster.name, node=node.name, sqlstate=state, onto=onto))
         return again
 
+    def broken_off(self, error: Exception) -> Exception:
+        """What to raise where `error` ended the rows of a cursor; where a server is lost, the transaction is undone."""
+        node, cluster = self._node, self._cluster
+        lost = is_lost(error, self._adapted)
+        if node is None or not (lost or (node is not cluster.primary and has_state(error, RECOVERY_CONFLICTS))):
+            return error
+        if lost:
+            cluster.failed(node, "a connection was lost")
+        self._unbind(broken=True)
+        reason = f"that to {node.name} was lost before all rows had come, its transaction is undone"
+        self._broken = DatabaseUnavailableError(cluster.name, "connection", reason)
+        return self._broken
+
     # Binding.
 
-    def _bind(self, caller: Caller, *, reads: bool, without: Node | None = None) -> None:
-        cluster = self._cluster
-        for attempt in range(ATTEMPTS):
-            node = cluster.standby(caller, without, any_will_do=self._route is Route.REPLICA) if reads else None
-            if node is None:
-                node = cluster.primary
-                if node is None or node is without:
-                    node = await_only(cluster.await_primary(without))
-            try:
-                self._borrow(node)
-            except PoolTimeout as error:
-                raise PoolTimeoutError(cluster.name, node.name, node.options.most, node.options.wait) from error
-            except QueryTimeoutError:
-                raise
-            except Exception as error:
-                if not is_away(error):
-                    raise
-                # Nothing was sent but BEGIN, so nothing was done.
-                cluster.failed(node, brief(error))
-                if attempt + 1 == ATTEMPTS:
-                    reason = f"{node.name}: {brief(error)}"
-                    raise DatabaseUnavailableError(cluster.name, "connection", reason) from error
-                if node is cluster.primary and attempt:
-                    without = node
-                await_only(asyncio.sleep(PAUSE * attempt))
-            else:
-                self._node = node
-                if node is cluster.primary or reads:
-                    return
-                # Another one was promoted while this connection was made.
-                self._unbind()
-        reason = "the primary changes faster than a connection to it is made"
-        raise DatabaseUnavailableError(cluster.name, "connection", reason)
+    def _begin(self, caller: Caller, *, reads: bool) -> None:
+        """Bind a new transaction."""
+        self._cluster.check_accepting()
+        self._bind(caller, reads=reads)
 
-    def _borrow(self, node: Node) -> None:
-        left = deadline.remaining(clock=self._cluster.clock)
-        try:
-            borrowed = node.checkout() if left is None else within(left, node.checkout)
-        except Late:
-            raise QueryTimeoutError(self._cluster.name, node.name) from None
-        adapted: Any = borrowed.dbapi_connection
-        try:
-            check_open(adapted)
-            adapted.isolation_level = self.isolation_level
-            if self.isolation_level != "autocommit":
-                left = deadline.remaining(clock=self._cluster.clock)
-                sql = begin_sql(self.isolation_level, left, readonly=self.readonly, deferrable=self.deferrable)
-                await_only(begin(adapted, sql))
-        except BaseException as error:
-            if isinstance(error, Exception):
-                node.throw_away(borrowed, error)
-                if is_away(error):
-                    node.renew()
-            else:
-                reclaim(node, borrowed)
-            raise
-        self._borrowed, self._adapted = borrowed, adapted
+    def _bind(self, caller: Caller, *, reads: bool, without: Node | None = None) -> None:
+        self._node, self._borrowed, self._adapted = bind(
+            self._cluster, caller, self._route, self, reads=reads, without=without
+        )
 
     def _own(self) -> Any:
         """The primary's connection, given out: whatever is done with it counts as a write, and stays on it."""
@@ -285,8 +253,9 @@ class RoutedConnection(AdaptedConnection):
                     "run a statement that writes first, or use Route.PRIMARY: until then it is nobody's connection"
                 )
                 raise RuntimeError(message)
+            take = self._begin if self._node is None else self._bind
             self._unbind()
-            self._bind(self._cluster.caller, reads=False)
+            take(self._cluster.caller, reads=False)
         self._wrote = self.pinned = True
         return self._adapted
 

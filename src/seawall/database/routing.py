@@ -39,11 +39,11 @@ class NodeState:
     """What is known of a server. The probe writes it, routing reads it; times are of the monotonic clock.
 
     usable: it answers and belongs to the cluster. slow: others answer much faster. incarnation: changes when the server
-    was restarted.
+    was restarted. age: seconds since the commit that a standby replayed last, also while there are none; or None.
     """
 
     __slots__ = (
-        "incarnation", "latency", "name", "positions", "probed", "role", "slow", "started", "usable", "why",
+        "age", "incarnation", "latency", "name", "positions", "probed", "role", "slow", "started", "usable", "why",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -57,6 +57,7 @@ class NodeState:
         self.probed = 0.0
         self.incarnation = ""
         self.latency = 0.0
+        self.age: float | None = None
 
     def saw(self, position: Position, started: float) -> None:
         """A probe that began at `started` found it at `position`."""

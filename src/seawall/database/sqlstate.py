@@ -15,7 +15,9 @@ SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
 """The transaction is undone because of others, and may be made again."""
 TOO_MANY_CONNECTIONS = "53300"
 _ARGUMENT = re.compile(r"(query argument \$\d+): .* \((.*?)\)", re.DOTALL)
-_LOST = (OSError, asyncpg.ConnectionDoesNotExistError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError)
+# The last: the driver has lost the thread, for one when the server said goodbye between two statements.
+_GONE = (OSError, asyncpg.ConnectionDoesNotExistError, asyncpg.InternalClientError)
+_LOST = (*_GONE, asyncpg.InterfaceError, asyncpg.PostgresConnectionError)
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
@@ -43,7 +45,12 @@ def is_lost(error: BaseException, adapted: Any) -> bool:
     """Whether the connection is gone. adapted: SQLAlchemy's connection."""
     if adapted is not None and adapted._connection.is_closed():
         return True
-    return any(isinstance(link, OSError | asyncpg.ConnectionDoesNotExistError) for link in _chain(error))
+    return any(isinstance(link, _GONE) for link in _chain(error))
+
+
+def is_stale(error: BaseException) -> bool:
+    """Whether what was prepared can't be run any more because its table has other columns now; nothing was done."""
+    return any(isinstance(link, asyncpg.InvalidCachedStatementError) for link in _chain(error))
 
 
 def is_away(error: BaseException) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from seawall.database.statements import StatementClass
 
@@ -51,6 +52,10 @@ class QueryStatistics:
         """Seconds a run took on average."""
         return self.seconds / self.count
 
+    def as_dict(self) -> dict[str, Any]:
+        """Its figures by name, as JSON has them."""
+        return asdict(self) | {"kind": self.kind.name.lower(), "mean": self.mean}
+
 
 class Statistics:
     """Counts runs by text, and adds up the texts that differ in their literals only when it is asked."""
@@ -75,6 +80,14 @@ class Statistics:
         if len(self._entries) >= MOST_TEXTS:
             statement = OTHERS
         return self._entries.setdefault(statement, _Entry(kind))
+
+    def nodes(self) -> dict[str, int]:
+        """How many statements ran on which server."""
+        found: dict[str, int] = {}
+        for entry in list(self._entries.values()):
+            for node, count in list(entry.nodes.items()):
+                found[node] = found.get(node, 0) + count
+        return found
 
     def reset(self) -> None:
         """Begin anew."""

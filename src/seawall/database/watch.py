@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from seawall.core import Clock, Events
 from seawall.database.events import RepeatedStatement, SlowStatement
-from seawall.database.node import Node
 from seawall.database.origin import origin
+from seawall.database.plans import Server, plan_of
 from seawall.database.routing import Caller
 from seawall.database.statements import StatementClass, fingerprint, normalize
 
@@ -20,9 +18,6 @@ MOST = 1_000
 """Statements remembered for that."""
 BETWEEN = 1.0
 """Seconds between two plans, at least."""
-PLAN_TIMEOUT = 5.0
-"""Seconds a plan may take; with ANALYZE the query is run once more for it."""
-_CONDITIONS = ("Cond", "Filter", "Key", "Output", "Function Call", "Group", "Merge")
 
 
 class Watch:
@@ -60,9 +55,9 @@ class Watch:
                 )
 
     def slow(
-        self, statement: str, kind: StatementClass, node: Node, seconds: float, rows: int, parameters: Any
+        self, statement: str, kind: StatementClass, server: Server, seconds: float, rows: int, parameters: Any
     ) -> None:
-        """`statement` has taken `seconds` on `node`."""
+        """`statement` has taken `seconds` on `server`."""
         if not self._events.listeners or not self._first(("slow", fingerprint(statement))):
             return
         where, now = origin(), self._clock.monotonic()
@@ -71,7 +66,7 @@ class Watch:
             self._events.emit(
                 SlowStatement(
                     database=self.database,
-                    node=node.name,
+                    node=server.name,
                     statement=normalize(statement),
                     seconds=seconds,
                     rows=rows,
@@ -84,9 +79,12 @@ class Watch:
             report(None)
             return
         self._planned = now
-        task = asyncio.get_running_loop().create_task(
-            self._explain(statement, kind is StatementClass.READ, node, tuple(parameters or ()), report)
-        )
+
+        async def explain() -> None:
+            read = kind is StatementClass.READ
+            report(await plan_of(server, statement, tuple(parameters or ()), analyze=read))
+
+        task = asyncio.get_running_loop().create_task(explain())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -95,23 +93,6 @@ class Watch:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _explain(
-        self, statement: str, analyze: bool, node: Node, parameters: Sequence[Any], report: Callable[[Any], None]
-    ) -> None:
-        plan = None
-        for options in ("ANALYZE, BUFFERS, ", "") if analyze else ("",):
-            try:
-                async with node.lent() as connection:
-                    await connection.execute(
-                        f"BEGIN READ ONLY; SET LOCAL statement_timeout = {PLAN_TIMEOUT * 1000:.0f}"
-                    )
-                    [[text]] = await connection.fetch(f"EXPLAIN ({options}FORMAT JSON) {statement}", *parameters)
-                    plan = without_values(json.loads(text))
-                    break
-            except Exception:  # noqa: BLE001, S112 - a plan is a help; where there is none, the time is told
-                continue
-        report(plan)
 
     def _first(self, what: Any) -> bool:
         now = self._clock.monotonic()
@@ -122,18 +103,3 @@ class Watch:
             self._reported.clear()
         self._reported[what] = now
         return True
-
-
-def without_values(plan: Any) -> Any:
-    """`plan` with every value in its conditions left out."""
-    if isinstance(plan, list):
-        return [without_values(item) for item in plan]
-    if not isinstance(plan, dict):
-        return plan
-    return {key: _masked(value) if key.endswith(_CONDITIONS) else without_values(value) for key, value in plan.items()}
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_masked(item) for item in value]
-    return normalize(f"SELECT {value}").removeprefix("SELECT ") if isinstance(value, str) else value

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
@@ -16,6 +16,7 @@ from seawall.web import problems
 from seawall.web.admin import BreakerLike, PipelineLike, admin_routes, guarded_by
 from seawall.web.cache_admin import CacheLike, WarmerLike, cache_routes
 from seawall.web.consistency import ConsistencyLike, ConsistencyMiddleware
+from seawall.web.database_admin import DatabaseLike, database_routes
 from seawall.web.health import Checks, liveness, readiness
 from seawall.web.http_cache import install_http_cache
 from seawall.web.middleware import SeawallMiddleware
@@ -24,6 +25,10 @@ try:
     from fastapi.exceptions import RequestValidationError
 except ImportError:  # a plain Starlette app validates nothing
     RequestValidationError = None  # type: ignore[assignment, misc]
+
+
+class DatabasePart(ConsistencyLike, DatabaseLike, Protocol):
+    """A database: consistency for callers, and something to look at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +42,7 @@ class WebParts:
     pipelines: Mapping[str, PipelineLike]
     breakers: Callable[[], Mapping[str, BreakerLike]]
     cache: tuple[CacheLike, WarmerLike] | None
-    consistency: ConsistencyLike | None
+    database: DatabasePart | None
     checks: Checks
     ready: Callable[[], bool]
     running: Callable[[AbstractAsyncContextManager[Any]], AbstractAsyncContextManager[Any]]
@@ -46,8 +51,8 @@ class WebParts:
 
 def install(app: Any, parts: WebParts) -> None:
     """Add middleware, problem responses, health and admin routes to `app`, and run the parts around its lifespan."""
-    if parts.consistency is not None:
-        app.add_middleware(ConsistencyMiddleware, database=parts.consistency)
+    if parts.database is not None:
+        app.add_middleware(ConsistencyMiddleware, database=parts.database)
     app.add_middleware(
         SeawallMiddleware,
         timeout=parts.request_timeout,
@@ -66,6 +71,8 @@ def install(app: Any, parts: WebParts) -> None:
     ]
     if parts.cache is not None:
         routes += cache_routes("/admin/cache", guarded_by(parts.admin_token), *parts.cache)
+    if parts.database is not None:
+        routes += database_routes("/admin/database", guarded_by(parts.admin_token), parts.database)
     # In front, so that no catch-all route of the app hides them.
     app.router.routes[:0] = routes
     inner = app.router.lifespan_context

@@ -150,12 +150,12 @@ class TestOutage:
                 asyncio.get_running_loop().call_soon(tier.cut)  # before whoever waits for the answer goes on
                 await asyncio.sleep(0)
 
-            tier.replay = replay_and_cut
+            tier.replay = replay_and_cut  # type: ignore[method-assign]
             tier.mend()
             await heard()
             assert not tier.available
             assert not a.shared.available
-            tier.replay = replay
+            tier.replay = replay  # type: ignore[method-assign]
             tier.mend()
             await heard()
             assert a.shared.available

@@ -11,9 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from seawall.core import OptionError, Status
-from seawall.database import Database
+from seawall.core import Events, OptionError, Status
+from seawall.database import Database, RepeatedStatement, SlowStatement
 from seawall.database.pagination import page_by_key, page_by_offset
+from seawall.testing import EventRecorder
 
 
 class Base(DeclarativeBase):
@@ -141,3 +142,31 @@ def test_impossible_pages_are_refused(tmp_path, options):
                 await page_by_key(session, select(User), limit=1)
 
     play(scene, tmp_path)
+
+
+def test_what_is_slow_and_what_is_a_loop_is_reported_as_of_a_server(tmp_path):
+    async def main() -> None:
+        events = Events()
+        recorder = EventRecorder(events)
+        async with Database(f"sqlite:///{tmp_path}/slow.db", events=events, slow_after=0.0) as database:
+            await database.fetch("CREATE TABLE users (id integer PRIMARY KEY, email text)")
+            await database.watch.stop()
+            recorder.events.clear()
+            database.watch._planned = 0.0
+            await database.fetch("SELECT id FROM users WHERE email = :email", {"email": "ada@example.com"})
+            async with asyncio.timeout(5):
+                while not recorder.of(SlowStatement):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            [slow] = recorder.of(SlowStatement)
+            assert (slow.node, slow.plan) == ("sqlite", ["SCAN users"])
+            assert (slow.origin or "").startswith(f"{__file__}:")
+            assert "ada@" not in slow.statement
+            with database.calling():
+                for number in range(12):
+                    await database.fetch("SELECT email FROM users WHERE id = :id", {"id": number})
+            [repeated] = recorder.of(RepeatedStatement)
+            assert repeated.count == 10
+            counted = {query.statement: query.count for query in database.statistics.queries()}
+            assert not any("EXPLAIN" in statement for statement in counted)
+
+    asyncio.run(main())

@@ -25,6 +25,12 @@ def servers() -> Any:
     return [Server("db-1:5432", Role.PRIMARY), Server("db-2:5432", Role.STANDBY)]
 
 
+def elsewhere(packed: str) -> str:
+    """`packed`, as if on a machine with another clock."""
+    floor, nodes, _, flag = packed.split("|")
+    return f"{floor}|{nodes}|another|{flag}"
+
+
 def back(packed: str | None, servers: Any) -> Caller:
     clock = FakeClock()
     clock.advance(50.0)
@@ -42,7 +48,36 @@ def test_a_server_that_was_read_travels_without_its_name(servers):
     packed = pack(caller)
     assert "db-2" not in packed
     found = back(packed, servers)
-    assert (found.seen, found.seen_at) == (servers[1].state, 50.0)
+    assert (found.seen, found.seen_at) == (servers[1].state, 20.0)
+    assert back(elsewhere(packed), servers).seen_at == 50.0, "nobody can tell when that was"
+
+
+def test_the_next_probe_frees_who_has_read_from_the_primary(servers):
+    caller = Caller()
+    caller.read(servers[0].state, 20.0)
+    packed = pack(caller)
+    servers[0].state.saw(Position(1, 30), 21.0)
+    found = back(packed, servers)
+    found.settle()
+    assert (found.floor, found.seen) == (Position(1, 30), None)
+    found = back(elsewhere(packed), servers)
+    found.settle()
+    assert found.seen is servers[0].state
+
+
+def test_all_servers_that_were_read_travel(servers):
+    caller = Caller()
+    caller.read(servers[1].state, 20.0)
+    caller.read(servers[0].state, 20.5)
+    found = back(pack(caller), servers)
+    assert found.mixed == ((servers[1].state, 20.0),)
+    assert (found.seen, found.seen_at, found.strict) == (servers[0].state, 20.5, False)
+
+
+def test_a_moment_that_is_yet_to_come_is_now(servers):
+    caller = Caller()
+    caller.read(servers[1].state, 70.0)
+    assert back(pack(caller), servers).seen_at == 50.0
 
 
 def test_once_it_is_known_how_far_it_was_that_travels(servers):
@@ -66,7 +101,9 @@ def test_doubt_travels(servers):
     assert back(pack(caller), servers).strict
 
 
-@pytest.mark.parametrize("packed", [None, "", "x", "|||", "1:0/0|-", "1:zz|-|-", "-|-|-|-", "é|-|-"])
+@pytest.mark.parametrize(
+    "packed", [None, "", "x", "|||", "1:0/0|-", "1:zz|-|-|-", "-|-|-", "-|-|-|-|-", "é|-|-|-", "-|a@b|-|-"]
+)
 def test_what_nobody_here_wrote_is_served_by_the_primary(servers, packed):
     assert back(packed, servers).seen is servers[0].state
 
