@@ -30,7 +30,7 @@ class Plan:
     requests: int = 500_000
     entries: int = 1_000_000
     visits: int = 2_000
-    cancellations: int = 200
+    cancellations: int = 400
 
     @classmethod
     def quick(cls) -> "Plan":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, HTTPException, Query
 
 from podcasts.billing import Billing
 from podcasts.catalogue import FIRST_PAGE, Catalogue
@@ -18,19 +18,22 @@ from podcasts.models import (
     Analytics,
     Campaign,
     Copy,
+    Event,
+    Events,
     Invoice,
     NewCampaign,
+    NewEvent,
     NewPodcast,
-    NewRedemption,
     NewSponsor,
+    NewUser,
     Podcast,
-    Redemption,
     Sent,
     Sponsor,
     Tenant,
+    User,
 )
 from podcasts.store import Store
-from seawall.core import SeawallError
+from seawall.core import OptionError, SeawallError
 
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 After = Annotated[UUID | None, Query(description="The id of the last one on the page before.")]
@@ -76,7 +79,7 @@ def _catalogue(api: APIRouter, store: Store, catalogue: Catalogue) -> None:
     @api.post("/podcasts", status_code=201, tags=["podcasts"])
     async def register_podcast(podcast: NewPodcast, tenant: TenantHeader = MAIN) -> Podcast:
         """Register a podcast."""
-        saved = await store.save(Podcast(**podcast.model_dump(), tenant=tenant))
+        saved = await store.add(Podcast(**podcast.model_dump(), tenant=tenant))
         await catalogue.changed(Podcast, tenant)
         return saved
 
@@ -90,9 +93,19 @@ def _catalogue(api: APIRouter, store: Store, catalogue: Catalogue) -> None:
     @api.post("/sponsors", status_code=201, tags=["sponsors"])
     async def register_sponsor(sponsor: NewSponsor, tenant: TenantHeader = MAIN) -> Sponsor:
         """Register a sponsor."""
-        saved = await store.save(Sponsor(**sponsor.model_dump(), tenant=tenant))
+        saved = await store.add(Sponsor(**sponsor.model_dump(), tenant=tenant))
         await catalogue.changed(Sponsor, tenant)
         return saved
+
+    @api.post("/users", status_code=201, tags=["users"], responses=_problems(409))
+    async def add_user(user: NewUser, tenant: TenantHeader = MAIN) -> User:
+        """Add somebody who works for the tenant."""
+        return await store.add(User(**user.model_dump(), tenant=tenant))
+
+    @api.get("/users", tags=["users"])
+    async def list_users(after: After = None, limit: Limit = FIRST_PAGE, tenant: TenantHeader = MAIN) -> Sequence[User]:
+        """List users, a page at a time."""
+        return await store.list(User, tenant=tenant, after=after, limit=limit)
 
     @api.get("/sponsors", tags=["sponsors"])
     async def list_sponsors(
@@ -110,7 +123,7 @@ def _campaigns(api: APIRouter, parts: Parts) -> None:
         """Plan a campaign of a sponsor in a podcast."""
         await store.get(Podcast, campaign.podcast_id, tenant=tenant)
         await store.get(Sponsor, campaign.sponsor_id, tenant=tenant)
-        return await store.save(Campaign(**campaign.model_dump(), tenant=tenant))
+        return await store.add(Campaign(**campaign.model_dump(), tenant=tenant))
 
     @api.get("/campaigns", tags=["campaigns"])
     async def list_campaigns(
@@ -124,11 +137,25 @@ def _campaigns(api: APIRouter, parts: Parts) -> None:
         """A campaign as it stands."""
         return await store.get(Campaign, id, tenant=tenant)
 
-    @api.post("/campaigns/{id}/redemptions", status_code=201, tags=["campaigns"])
-    async def redeem(id: UUID, redemption: NewRedemption, tenant: TenantHeader = MAIN) -> Redemption:  # noqa: A002
-        """Somebody bought with the promo code."""
+    @api.post("/campaigns/{id}/events", status_code=201, tags=["campaigns"], responses=_problems(409))
+    async def record_event(id: UUID, event: NewEvent, tenant: TenantHeader = MAIN) -> Event:  # noqa: A002
+        """A listener downloaded the episode, visited the sponsor's page, or bought with the promo code."""
         campaign = await store.get(Campaign, id, tenant=tenant)
-        return await store.redeem(Redemption(**redemption.model_dump(), campaign_id=campaign.id))
+        return await store.record(Event(**event.model_dump(), campaign_id=campaign.id))
+
+    @api.get("/campaigns/{id}/events", tags=["campaigns"])
+    async def list_events(
+        id: UUID,  # noqa: A002
+        after: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+        limit: Limit = FIRST_PAGE,
+        tenant: TenantHeader = MAIN,
+    ) -> Events:
+        """What listeners did because of the campaign, the newest first, a page at a time."""
+        campaign = await store.get(Campaign, id, tenant=tenant)
+        try:
+            return await store.events(campaign.id, after=after, limit=limit)
+        except OptionError as error:
+            raise HTTPException(422, str(error)) from error
 
     @api.get("/campaigns/{id}/analytics", tags=["campaigns"])
     async def analyse_campaign(id: UUID, tenant: TenantHeader = MAIN) -> Analytics:  # noqa: A002

@@ -10,7 +10,8 @@ from podcasts.catalogue import CATEGORIES, Catalogue
 from podcasts.config import Config
 from podcasts.copywriting import Copywriter
 from podcasts.mail import Mailer
-from podcasts.store import MemoryStore
+from podcasts.migrations import Migrations
+from podcasts.store import Store
 from seawall import Seawall
 
 
@@ -18,7 +19,8 @@ def create() -> FastAPI:
     """The app, made from the environment."""
     sea = Seawall.from_env(service="podcasts", categories=CATEGORIES)
     config = Config.from_env()
-    store = MemoryStore()
+    store = Store(sea.database)
+    sea.add(Migrations(sea.database))
     catalogue = Catalogue(sea, store)
     copywriter = Copywriter(sea, config)
     billing = Billing(sea, config)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from decimal import Decimal
 from uuid import UUID
 
-from podcasts.models import Analytics, Campaign, Podcast, Redemption, Sponsor
-from podcasts.store import Store
+from podcasts.models import Analytics, Campaign, Podcast, Sponsor
+from podcasts.store import Store, Total
 from seawall import Seawall
 from seawall.cache import Freshness
 
@@ -19,8 +18,6 @@ CATEGORIES = {
 """How long what is fresh; `CACHE_TTL_LISTS` and `CACHE_TTL_ANALYTICS` overrule it."""
 
 FIRST_PAGE = 20
-COUNTING = 0.05
-"""Seconds it takes to count redemptions, as it would in a database with many of them."""
 
 
 class Catalogue:
@@ -44,8 +41,7 @@ class Catalogue:
         @cache.cached("analytics:{tenant}:{campaign_id}", category="analytics", tags=["tenant:{tenant}:analytics"])
         async def analytics(tenant: str, campaign_id: UUID) -> Analytics:
             campaign = await store.get(Campaign, campaign_id, tenant=tenant)
-            await asyncio.sleep(COUNTING)
-            return count(campaign, await store.redemptions(campaign_id))
+            return count(campaign, await store.totals(campaign_id))
 
         self.podcasts = podcasts
         self.sponsors = sponsors
@@ -68,12 +64,15 @@ class Catalogue:
         await self.cache.invalidate(f"tenant:{tenant}:{kind.__name__.lower()}s")
 
 
-def count(campaign: Campaign, redemptions: tuple[Redemption, ...]) -> Analytics:
+def count(campaign: Campaign, totals: Mapping[str, Total]) -> Analytics:
     """What a campaign has brought."""
-    revenue = sum((each.amount for each in redemptions), Decimal(0))
+    nothing = Total(0, 0)
+    revenue = Decimal(totals.get("redemption", nothing).amount).scaleb(-2)
     return Analytics(
         campaign_id=campaign.id,
-        redemptions=len(redemptions),
+        downloads=totals.get("download", nothing).events,
+        visits=totals.get("visit", nothing).events,
+        redemptions=totals.get("redemption", nothing).events,
         revenue=revenue,
         return_on_budget=(revenue / campaign.budget).quantize(Decimal("0.0001")),
     )

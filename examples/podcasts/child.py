@@ -28,7 +28,7 @@ def child(
     arguments: Sequence[str],
     *,
     environment: Mapping[str, str] | None = None,
-    start_timeout: float = 20.0,
+    start_timeout: float = 60.0,
     errors: IO[bytes] | None = None,
 ) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:
     """Run `python -m *arguments` for the duration of the `with` block.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal, Self
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Tenant = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
@@ -91,23 +91,59 @@ class Campaign(NewCampaign):
     invoice: Invoice | None = None
 
 
-class NewRedemption(Model):
-    """Somebody bought with a campaign's promo code. `amount` is in US dollars."""
+class NewUser(Model):
+    """Somebody who works for a tenant."""
 
-    amount: Annotated[Decimal, Field(gt=0, le=1_000_000, decimal_places=2)]
+    name: Name
+    email: Email
+    role: Literal["owner", "editor", "viewer"] = "editor"
 
 
-class Redemption(NewRedemption):
-    """A redemption, and of what."""
+class User(NewUser):
+    """A user, of one tenant."""
 
     id: UUID = Field(default_factory=uuid4)
+    tenant: Tenant = MAIN
+
+
+class NewEvent(Model):
+    """What a listener did because of a campaign; `amount`, in US dollars, is what was bought with its promo code.
+
+    Who sends the `id` may send it again when no answer came: it is counted once.
+    """
+
+    id: UUID = Field(default_factory=uuid4)
+    kind: Literal["download", "visit", "redemption"]
+    amount: Annotated[Decimal, Field(gt=0, le=1_000_000, decimal_places=2)] | None = None
+    happened_at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+
+    @model_validator(mode="after")
+    def _only_purchases_have_an_amount(self) -> Self:
+        if (self.kind == "redemption") is not (self.amount is not None):
+            message = "a redemption has an amount, and nothing else has"
+            raise ValueError(message)
+        return self
+
+
+class Event(NewEvent):
+    """An event, and of which campaign."""
+
     campaign_id: UUID
+
+
+class Events(Model):
+    """A page of events, the newest first. `next` is the following page's `after`."""
+
+    items: tuple[Event, ...]
+    next: str | None
 
 
 class Analytics(Model):
     """What a campaign has brought so far. `revenue` is in US dollars."""
 
     campaign_id: UUID
+    downloads: int
+    visits: int
     redemptions: int
     revenue: Decimal
     return_on_budget: Decimal

@@ -47,9 +47,10 @@ class Service:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    log = tmp_path_factory.mktemp("podcasts") / "service.log"
+    directory = tmp_path_factory.mktemp("podcasts")
+    log = directory / "service.log"
     with start_stubs(latency=0.005) as stubs, log.open("w+b") as errors:
-        environment = service_environment(stubs, TOKEN, open_for=2.0)
+        environment = service_environment(stubs, TOKEN, open_for=2.0, database_url=f"sqlite:///{directory}/podcasts.db")
         arguments = ["podcasts", "--port=0", "--until-stdin-closes"]
         with (
             child(arguments, environment=environment, errors=errors) as (_, line),

@@ -43,10 +43,10 @@ def released(service: Service, within: float = 20.0) -> bool:
 
 
 @pytest.fixture
-def alone() -> Iterator[Service]:
+def alone(tmp_path: Path) -> Iterator[Service]:
     """A service and stubs of its own, which may be killed."""
     with start_stubs(latency=0.005) as stubs:
-        environment = service_environment(stubs, TOKEN, open_for=0.5)
+        environment = service_environment(stubs, TOKEN, open_for=0.5, database_url=f"sqlite:///{tmp_path}/podcasts.db")
         arguments = ["podcasts", "--port=0", "--until-stdin-closes"]
         with (
             child(arguments, environment=environment) as (_, line),
@@ -140,9 +140,9 @@ def test_faults_at_random_for_a_minute_lose_nothing(service: Service) -> None:
     assert released(service), held(service)
 
 
-def test_stopping_while_a_call_hangs_answers_it_and_ends_soon() -> None:
+def test_stopping_while_a_call_hangs_answers_it_and_ends_soon(tmp_path: Path) -> None:
     with start_stubs(latency=0.005) as stubs:
-        environment = service_environment(stubs, TOKEN, open_for=0.5)
+        environment = service_environment(stubs, TOKEN, open_for=0.5, database_url=f"sqlite:///{tmp_path}/podcasts.db")
         with (
             child(["podcasts", "--port=0", "--until-stdin-closes"], environment=environment) as (process, line),
             httpx2.Client(base_url=line["url"], timeout=20) as http,

@@ -7,6 +7,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from podcasts.demo.checker import Checker
 from podcasts.demo.story import Story
 from podcasts.demo.traffic import Traffic
 from podcasts.demo.watch import Watch
@@ -33,6 +34,8 @@ class Screen:
             providers_table(story.traffic, story.watch),
             traffic_line(story.traffic),
             cache_line(story),
+            database_table(story),
+            checker_line(story.checker),
             Panel(told, title="what was seen", title_align="left", border_style="dim", height=10),
         )
 
@@ -83,7 +86,7 @@ def cache_line(story: Story) -> Text:
     health, _, why = story.watch.cache.partition(": ")
     total = story.watch.cache_figures.get("total", {})
     ratio = total.get("hit_ratio")
-    return Text.assemble(
+    line = Text.assemble(
         (f" {readers.read} reads ", "bold"),
         f"  p50 {readers.latest() * 1000:.0f} ms",
         f"  from the cache {ratio:.1%}" if ratio is not None else "",
@@ -91,6 +94,39 @@ def cache_line(story: Story) -> Text:
         "  cache ",
         (health, "green" if health == "healthy" else "yellow"),
         (f"  {why}", "dim"),
+    )
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
+
+
+def database_table(story: Story) -> Table:
+    """A row for each server of the database."""
+    table = Table(expand=True, border_style="dim")
+    table.add_column("database")
+    table.add_column("role")
+    for heading in ("behind", "probe", "in use", "statements"):
+        table.add_column(heading, justify="right")
+    for name, node in story.watch.nodes.items():
+        colour = "red" if not node["usable"] else "yellow" if node["slow"] else "green"
+        role = Text(node["role"].upper(), colour)
+        if not node["usable"]:
+            role.append(f"  {node['why']}", "dim")
+        role.no_wrap, role.overflow = True, "ellipsis"
+        behind = "" if node["behind"] is None or node["role"] == "primary" else f"{node['behind'] / 1024:.0f} KiB"
+        probe = f"{node['latency'] * 1000:.1f} ms"
+        table.add_row(name, role, behind, probe, str(node["in_use"]), str(node["statements"]))
+    return table
+
+
+def checker_line(checker: Checker) -> Text:
+    """What those who read their own writes have noticed."""
+    violations = checker.violations
+    return Text.assemble(
+        (f" {checker.writes} writes ", "bold"),
+        f"  read back in {checker.reads} reads",
+        (f"  stale {checker.stale}  backwards {checker.backwards}", "bold red" if violations else "green"),
+        (f"  failed {checker.failed}", "red" if checker.failed else "green"),
+        (f"  written again {checker.refused}", "dim"),
     )
 
 
@@ -119,4 +155,6 @@ def summary(story: Story) -> Group:
         changes,
         Text(f"{traffic.sent} ad-reads asked for, {traffic.failed} failed; {latencies}"),
         Text(f"{readers.read} lists read, {readers.failed} failed"),
+        database_table(story),
+        checker_line(story.checker),
     )

@@ -6,13 +6,19 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+from podcasts.demo.checker import Checker
+from podcasts.demo.cluster import Cluster, name
 from podcasts.demo.readers import Readers
 from podcasts.demo.traffic import Traffic
 from podcasts.demo.watch import Watch
 from podcasts.stubs.client import Stubs
 from seawall.testing import Valkey
+from seawall.testing.postgres import Postgres
 
+LAG = 1.5
+"""Seconds by which a replica falls behind."""
 ENOUGH = 20
 """So many answers show that somebody writes."""
 
@@ -30,6 +36,8 @@ class Story:
     traffic: Traffic
     readers: Readers
     valkey: Valkey
+    checker: Checker
+    cluster: Cluster
     seconds: float
     now: str = "Starting"
     told: list[tuple[float, str]] = field(default_factory=list)
@@ -45,9 +53,10 @@ class Story:
                 await self._openai_down()
                 await self._openai_back()
                 await self._valkey_stops()
-                if self.traffic.failed:
-                    message = f"{self.traffic.failed} requests failed"
-                    raise StoryError(message)
+                await self._replica_lags()
+                await self._replica_dies()
+                await self._primary_dies()
+                self._nothing_went_wrong()
                 self.complete = True
         except TimeoutError:
             message = f"not seen within {self.seconds:g} s: {self.now}"
@@ -112,6 +121,75 @@ class Story:
         await self._until(lambda: "healthy: " in self.watch.cache)
         self._say("Valkey answers again, and has been told what it missed")
         self.now = "all is well again"
+
+    async def _replica_lags(self) -> None:
+        slow = self.cluster.replicas[0]
+        self.now = "a replica of the database falls behind, by a second and a half"
+        await asyncio.to_thread(slow.set_delay, LAG)
+        try:
+            self._say(f"the replica on port {slow.port} replays what is written {LAG:g} s late")
+            await self._until(lambda: (self._node(slow)["behind"] or 0) > 0)
+            reads, writes = self.checker.reads, self.checker.writes
+            await asyncio.sleep(2 * LAG)
+            await self._until(lambda: self.checker.writes >= writes + ENOUGH)
+            self._nothing_went_wrong()
+            self._say(
+                f"{self.checker.writes - writes} writes, {self.checker.reads - reads} reads: "
+                "all were shown what they wrote, and nothing older later"
+            )
+        finally:
+            await asyncio.to_thread(slow.set_delay, 0.0)
+
+    async def _replica_dies(self) -> None:
+        dead = self.cluster.replicas[1]
+        self.now = "a replica is killed: SIGKILL"
+        await asyncio.to_thread(dead.kill)
+        self._say(f"the replica on port {dead.port} is killed")
+        await self._until(lambda: not self._node(dead)["usable"])
+        reads = self.checker.reads
+        await self._until(lambda: self.checker.reads >= reads + ENOUGH)
+        self._nothing_went_wrong()
+        self._say(f"{self.checker.reads - reads} reads since, none failed")
+        await asyncio.to_thread(dead.start)
+        before = self._node(dead)["statements"]
+        await self._until(lambda: self._node(dead)["usable"] and self._node(dead)["statements"] > before)
+        self._say("it has been started again, and serves reads")
+
+    async def _primary_dies(self) -> None:
+        self.now = "the primary is killed, and a replica is promoted"
+        former = self.cluster.primary
+        self.checker.begin_watch()
+        await asyncio.to_thread(former.kill)
+        self._say(f"the primary on port {former.port} is killed")
+        primary = await asyncio.to_thread(self.cluster.promote)
+        promoted = time.monotonic()
+        self._say(f"the replica on port {primary.port} has been promoted")
+        await self._until(lambda: self.checker.last_write > promoted)
+        self._say(f"the first write is through {(self.checker.last_write - promoted) * 1000:.0f} ms later")
+        writes = self.checker.writes
+        await self._until(lambda: self.checker.writes >= writes + ENOUGH)
+        self._nothing_went_wrong()
+        self.now = "the former primary comes back as a replica"
+        await asyncio.to_thread(self.cluster.rejoin, former)
+        await self._until(lambda: all(node["usable"] for node in self.watch.nodes.values()))
+        self._say("the former primary is a replica now; nothing was lost or stale")
+        self.now = "all is well again"
+
+    def _nothing_went_wrong(self) -> None:
+        checker = self.checker
+        wrong = {
+            f"{self.traffic.failed} requests failed": self.traffic.failed,
+            f"{self.readers.failed} reads of lists failed": self.readers.failed,
+            f"{checker.stale} answers lacked what their reader had written": checker.stale,
+            f"{checker.backwards} answers were older than one before": checker.backwards,
+            f"{checker.failed} reads of the database failed": checker.failed,
+        }
+        message = "; ".join(words for words, count in wrong.items() if count)
+        if message:
+            raise StoryError(message)
+
+    def _node(self, server: Postgres) -> dict[str, Any]:
+        return self.watch.nodes.get(name(server), {"usable": False, "behind": None, "statements": 0})
 
     async def go_on(self) -> None:
         """After the story: other bad days in turn, for whoever keeps watching."""

@@ -1,4 +1,4 @@
-"""Watches the service's breakers, retries and cache through its admin API."""
+"""Watches the service's breakers, retries, cache and database through its admin API."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class Watch:
         self.cache = ""
         """The health of the cache, and why: `degraded: redis is away; memory serves`."""
         self.cache_figures: dict[str, Any] = {}
+        self.nodes: dict[str, dict[str, Any]] = {}
+        """The database's servers by name, as the service sees them."""
 
     async def __aenter__(self) -> Self:
         await self._poll()
@@ -56,6 +58,8 @@ class Watch:
         cache = parts.get("cache", {})
         self.cache = f"{cache.get('status')}: {cache.get('message')}"
         self.cache_figures = (await self._client.get("/admin/cache")).json()["statistics"]
+        nodes = (await self._client.get("/admin/database")).json()["nodes"]
+        self.nodes = {node["name"]: node for node in nodes}
         answer = await self._client.get("/admin/pipelines")
         answer.raise_for_status()
         for pipeline in answer.json()["pipelines"]:
