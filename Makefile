@@ -18,10 +18,10 @@ demo: $(VENV)/.examples ## start the podcast service, its providers and traffic,
 	@PYTHONPATH=examples $(BIN)/python -m podcasts.demo --seconds $(SECONDS)
 
 test: $(VENV)/.dev ## run the tests (ARGS="-k breaker" to choose)
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 torture: $(VENV)/.dev ## run the long tests under load, and property tests on examples never tried
-	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto tests/unit $(ARGS)
+	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto --dist worksteal tests/unit $(ARGS)
 	@$(BIN)/python -m pytest -m torture $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, architecture
