@@ -11,7 +11,8 @@ class Plan:
     `growth_seconds` bound the memory check, whichever comes first.
 
     For caches: `burst` is the seconds one contender asks Redis in one round, `load` how long a load takes, `long_load`
-    one that outlasts every lease, `outage` how long Redis is stopped; `requests` of a trace and `entries` in memory.
+    one that outlasts every lease, `outage` and `outages` how long and how often Redis is stopped;
+    `requests` of a trace and `entries` in memory.
 
     For databases: `visits` of callers who write and then read, and `cancellations` of callers.
     """
@@ -27,6 +28,7 @@ class Plan:
     load: float = 0.5
     long_load: float = 7.0
     outage: float = 6.0
+    outages: int = 3
     requests: int = 500_000
     entries: int = 1_000_000
     visits: int = 2_000
@@ -46,6 +48,7 @@ class Plan:
             load=0.3,
             long_load=3.5,
             outage=2.0,
+            outages=1,
             requests=100_000,
             entries=100_000,
             visits=200,

@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import time
 from dataclasses import dataclass
 from itertools import count
-from statistics import median
 
 from bench.cache_shape import Load, Shared
 from bench.model import Figure
@@ -17,6 +17,7 @@ from bench.registry import find
 _TASKS = 20
 _HOT = 200
 _PAUSE = 0.02
+"""Seconds between two calls of a task, give or take half of it: who waited for the same thing goes on apart."""
 _SETTLE = 0.5
 _BEFORE = 1.5
 _FIRST = 0.1
@@ -94,7 +95,7 @@ async def _caller(shared: Shared, load: Load, number: int, samples: list[_Sample
             error = type(raised).__name__
         finally:
             samples.append(_Sample(began, time.monotonic() - began, error, control))
-        await asyncio.sleep(_PAUSE)
+        await asyncio.sleep(_PAUSE * random.uniform(0.5, 1.5))
 
 
 async def _change(shared: Shared) -> None:
@@ -120,7 +121,7 @@ async def _converged(one: Shared, other: Shared, since: float) -> float | None:
 def _figures(samples: list[_Sample], stopped: float, resumed: float) -> dict[str, Figure]:
     calls = [each for each in samples if not each.control]
     during = [each for each in calls if stopped < each.began + each.seconds and each.began < resumed]
-    usual = median(each.seconds for each in calls if each.began + each.seconds < stopped) * 1e3
+    usual = _tail([each for each in calls if each.began + each.seconds < stopped]) or 0.0
     control = _tail([each for each in samples if each.control and stopped < each.began < resumed])
     first = _tail([each for each in during if each.began < stopped + _FIRST])
     later = _tail([each for each in during if each.began >= stopped + _FIRST])

@@ -80,6 +80,22 @@ def test_each_server_says_how_far_it_is_behind(own):
     play(own, scene)
 
 
+def test_a_replica_that_receives_nothing_says_so(own):
+    async def scene(database: Database, ready: Ready) -> None:
+        replica = own.replicas[0]
+        await asyncio.to_thread(replica.psql, "ALTER SYSTEM SET primary_conninfo = ''")
+        await asyncio.to_thread(replica.reload)
+        while "no WAL receiver" not in (await ready())[1]["checks"][name(replica)]["message"]:
+            await asyncio.sleep(0.02)
+        shown = {node.name: node for node in database.nodes()}
+        assert [shown[name(each)].receiving for each in own.replicas] == [False, True]
+        await database.fetch("CREATE TABLE t AS SELECT 1 AS n")
+        while not database.nodes()[1].behind:
+            await asyncio.sleep(0.02)
+
+    play(own, scene)
+
+
 def test_a_replica_that_is_away_is_degraded_and_the_service_ready(own):
     async def scene(_: Database, ready: Ready) -> None:
         await asyncio.to_thread(own.replicas[0].kill)

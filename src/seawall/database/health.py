@@ -41,5 +41,7 @@ def _node(cluster: Cluster, node: Node) -> Health:
 def _lag(cluster: Cluster, node: Node) -> str:
     behind, age = bytes_behind(node, cluster.primary), node.state.age
     if behind is None:
-        return "nobody can tell how far behind"
-    return f"{behind} bytes{f' and {age:.1f} s' if behind and age is not None else ''} behind"
+        words = "nobody can tell how far behind"
+    else:
+        words = f"{behind} bytes{f' and {age:.1f} s' if behind and age is not None else ''} behind"
+    return words if node.state.receiving else f"{words}, and no WAL receiver runs there"

@@ -52,7 +52,8 @@ SELECT pg_is_in_recovery(),
                           greatest((SELECT timeline_id FROM pg_control_checkpoint()),
                                    (SELECT min_recovery_end_timeline FROM pg_control_recovery())))
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END,
-       extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
+       extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8,
+       EXISTS (SELECT FROM pg_stat_wal_receiver)
 """
 # What no waiting mends: a wrong password or user, a database that isn't there, no file with the certificates to trust.
 _WRONG = (
@@ -270,10 +271,10 @@ class Node:
             await asyncio.sleep(NEAR)
 
     def _answered(self, row: Any, began: float) -> None:
-        recovering, lsn, timeline, age = row
+        recovering, lsn, timeline, age, receiving = row
         state = self.state
         now = self._clock.monotonic()
-        state.probed, state.age = now, age
+        state.probed, state.age, state.receiving = now, age, receiving
         state.latency += 0.2 * (now - began - state.latency)
         self._missed = 0
         self.wrong = None

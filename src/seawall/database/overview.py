@@ -16,6 +16,7 @@ class NodeOverview:
     """One server as it is now.
 
     behind: bytes of the log that it has not replayed yet, give or take a probe; None where that can't be told.
+    age: seconds since the commit that a standby replayed last. receiving: whether its WAL receiver runs.
     latency: seconds its probe takes. in_use: connections that are. statements: how many it has run for this process.
     role: primary, standby or unknown. why: what is wrong with it, where it is not usable.
     """
@@ -26,6 +27,8 @@ class NodeOverview:
     slow: bool
     why: str
     behind: int | None
+    age: float | None
+    receiving: bool
     latency: float
     in_use: int
     statements: int
@@ -45,6 +48,8 @@ def overview(cluster: Cluster, statements: Mapping[str, int]) -> list[NodeOvervi
             slow=node.state.slow,
             why=node.state.why,
             behind=bytes_behind(node, cluster.primary),
+            age=node.state.age,
+            receiving=node.state.receiving,
             latency=node.state.latency,
             in_use=node.in_use,
             statements=statements.get(node.name, 0),

@@ -40,10 +40,12 @@ class NodeState:
 
     usable: it answers and belongs to the cluster. slow: others answer much faster. incarnation: changes when the server
     was restarted. age: seconds since the commit that a standby replayed last, also while there are none; or None.
+    receiving: whether a standby gets the primary's log by streaming; one that is fed from an archive doesn't.
     """
 
     __slots__ = (
-        "age", "incarnation", "latency", "name", "positions", "probed", "role", "slow", "started", "usable", "why",
+        "age", "incarnation", "latency", "name", "positions", "probed", "receiving", "role", "slow",
+        "started", "usable", "why",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -58,6 +60,7 @@ class NodeState:
         self.incarnation = ""
         self.latency = 0.0
         self.age: float | None = None
+        self.receiving = False
 
     def saw(self, position: Position, started: float) -> None:
         """A probe that began at `started` found it at `position`."""
