@@ -14,7 +14,7 @@ SUITE ?= resilience cache database
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-demo: $(VENV)/.examples ## start the podcast service, its providers and traffic, and watch them (SECONDS=30 ends by itself)
+demo: $(VENV)/.examples ## start the podcast service and all it depends on, and watch a bad day (SECONDS=60 ends by itself)
 	@PYTHONPATH=examples $(BIN)/python -m podcasts.demo --seconds $(SECONDS)
 
 test: $(VENV)/.dev ## run the tests (ARGS="-k breaker" to choose)

@@ -4,7 +4,9 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -73,3 +75,14 @@ def cluster() -> Iterator[Cluster]:
     """A primary and two replicas for the tests of a module, which leave them running and in their roles."""
     with Postgres() as primary:
         yield Cluster(primary, (primary.replica(), primary.replica()))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of this test's own, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/test.db"
+    primary: Postgres = request.getfixturevalue("cluster").primary
+    name = f"test_{uuid4().hex}"
+    primary.psql(f"CREATE DATABASE {name}")
+    return primary.url.removesuffix(f"/{primary.database}") + f"/{name}"

@@ -85,19 +85,9 @@ async def turn(database: Database, order: Any, limit: int) -> tuple[list[UUID], 
     raise AssertionError
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/things.db"
-    primary = request.getfixturevalue("cluster").primary
-    name = f"things_{uuid4().hex}"
-    primary.psql(f"CREATE DATABASE {name}")
-    return str(primary.url.removesuffix(f"/{primary.database}") + f"/{name}")
-
-
-def test_every_row_is_on_one_page_in_the_order_of_the_query(url):
+def test_every_row_is_on_one_page_in_the_order_of_the_query(empty_database):
     async def main() -> None:
-        async with Database(url) as database:
+        async with Database(empty_database) as database:
             async with database.connection() as connection:
                 await connection.run_sync(Base.metadata.create_all)
                 await connection.commit()

@@ -30,24 +30,13 @@ from seawall.database import Database
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path) -> str:
-    """The URL of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/podcasts.db"
-    primary = request.getfixturevalue("cluster").primary
-    name = f"podcasts_{uuid4().hex}"
-    primary.psql(f"CREATE DATABASE {name}")
-    return str(primary.url.removesuffix(f"/{primary.database}") + f"/{name}")
-
-
 @pytest.fixture
-def within(url) -> Callable[..., Any]:
+def within(empty_database) -> Callable[..., Any]:
     """Runs a coroutine function with a database that has the tables, and a store in it."""
 
     def within(scene: Callable[..., Any]) -> None:
         async def main() -> None:
-            async with Database(url) as database:
+            async with Database(empty_database) as database:
                 await asyncio.to_thread(upgrade, database)
                 await scene(database, Store(database))
 
@@ -95,8 +84,8 @@ class TestHistory:
 
         within(scene)
 
-    def test_processes_that_start_together_make_them_once(self, url):
-        environment = {**os.environ, "DATABASE_URL": url, "PYTHONPATH": str(EXAMPLES)}
+    def test_processes_that_start_together_make_them_once(self, empty_database):
+        environment = {**os.environ, "DATABASE_URL": empty_database, "PYTHONPATH": str(EXAMPLES)}
         started = [
             subprocess.Popen([sys.executable, "-m", "podcasts.migrations"], env=environment, stdout=subprocess.PIPE)
             for _ in range(3)

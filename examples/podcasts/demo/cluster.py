@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -21,20 +20,17 @@ class Cluster:
     """
 
     def __init__(self) -> None:
-        self._stack = contextlib.ExitStack()
-        self.primary = Postgres(config={"max_connections": 60})
+        self.primary = self._first = Postgres(config={"max_connections": 60})
         self.replicas: list[Postgres] = []
 
     def __enter__(self) -> Self:
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(self.primary)
-            self._stack = stack.pop_all()
+        self._first.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._first.stop()  # and with it the replicas that were made of it
 
     def fill(self, events: int, progress: Callable[[int], object]) -> None:
         """Make the tables and generate data; `progress` is told how many events have been written."""

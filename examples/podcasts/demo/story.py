@@ -158,7 +158,6 @@ class Story:
     async def _primary_dies(self) -> None:
         self.now = "the primary is killed, and a replica is promoted"
         former = self.cluster.primary
-        self.checker.begin_watch()
         await asyncio.to_thread(former.kill)
         self._say(f"the primary on port {former.port} is killed")
         primary = await asyncio.to_thread(self.cluster.promote)
