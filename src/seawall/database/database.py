@@ -130,7 +130,7 @@ class Database:
         if main.get_backend_name() == "sqlite":
             if others:
                 raise OptionError("Database", "replicas", len(others), "none with SQLite")
-            self._engines = dict.fromkeys(Route, SqliteFile(main, self._ran).engine)
+            self._engines = dict.fromkeys(Route, SqliteFile(name, main, pool, self._ran).engine)
         else:
             nodes = [Node(url, pool, clock, self._changed) for url in (main, *others)]
             cluster = self.cluster = Cluster(

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from seawall.database.fair import FairPool
 from seawall.database.urls import asyncpg_arguments
 
 CONNECT_TIMEOUT = 2.0
@@ -45,7 +45,7 @@ def engine_of(url: URL, pool: PoolOptions) -> AsyncEngine:
         arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
     return create_async_engine(
         url.set(query={}),
-        poolclass=AsyncAdaptedQueuePool,
+        poolclass=FairPool,
         pool_size=pool.size,
         max_overflow=pool.overflow,
         pool_timeout=pool.wait,

@@ -7,8 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import URL, event
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
+from seawall.core import deadline
+from seawall.database.adapted import Late, within
+from seawall.database.errors import PoolTimeoutError, QueryTimeoutError
+from seawall.database.fair import FairPool
+from seawall.database.pools import PoolOptions
 from seawall.database.statements import StatementClass
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000")
@@ -19,14 +26,15 @@ Ran = Callable[[str, StatementClass, Any, float, int, Any], None]
 class SqliteFile:
     """SQLite's engine, with readers who don't wait for a writer, and foreign keys that hold.
 
-    ran: told of each statement: text, class, this file, the seconds it took, its rows, and its parameters.
+    database: the name errors give it. ran: told of each statement: text, class, this file, the seconds it took, its
+    rows, and its parameters.
     """
 
     name = "sqlite"
 
-    def __init__(self, url: URL, ran: Ran) -> None:
+    def __init__(self, database: str, url: URL, pool: PoolOptions, ran: Ran) -> None:
         self._ran = ran
-        self.engine = create_async_engine(url, hide_parameters=True)
+        self.engine = _engine(database, url, pool)
         event.listen(self.engine.sync_engine, "connect", _prepare)
         event.listen(self.engine.sync_engine, "before_cursor_execute", _begin)
         event.listen(self.engine.sync_engine, "after_cursor_execute", self._end)
@@ -43,6 +51,35 @@ class SqliteFile:
         seconds = time.perf_counter() - context.seawall_began
         kind = StatementClass.READ if statement[:6].upper() == "SELECT" else StatementClass.WRITE
         self._ran(statement, kind, self, seconds, cursor.rowcount, parameters)
+
+
+class _FilePool(FairPool):
+    """Such a pool whose errors are ours, and which waits no longer than the deadline."""
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        left = deadline.remaining()
+        try:
+            return super()._do_get() if left is None else within(left, super()._do_get)
+        except PoolTimeout as error:
+            most = self.size() + self._max_overflow
+            raise PoolTimeoutError(self.logging_name or "", SqliteFile.name, most, self._timeout) from error
+        except Late:
+            raise QueryTimeoutError(self.logging_name or "", SqliteFile.name) from None
+
+
+def _engine(database: str, url: URL, pool: PoolOptions) -> AsyncEngine:
+    dialect: Any = url.get_dialect()
+    if not issubclass(dialect.get_pool_class(url), AsyncAdaptedQueuePool):
+        return create_async_engine(url, hide_parameters=True)  # in memory: one connection, which all share
+    return create_async_engine(
+        url,
+        hide_parameters=True,
+        poolclass=_FilePool,
+        pool_logging_name=database,
+        pool_size=pool.size,
+        max_overflow=pool.overflow,
+        pool_timeout=pool.wait,
+    )
 
 
 def _prepare(connection: Any, record: Any) -> None:
