@@ -39,6 +39,9 @@ bench: $(VENV)-bench/.bench ## measure Seawall and its peers in one run (ARGS="-
 	@for suite in $(SUITE); do PYTHONPATH=src $(VENV)-bench/bin/python -m bench.$$suite $(ARGS) || exit; done
 	@$(VENV)-bench/bin/python -m bench.readme
 
+docs: $(VENV)/.dev ## write docs/reference/operations.md anew
+	$(BIN)/python docs/generate.py
+
 lock: ## choose the versions anew
 	uv lock --upgrade
 	uv export --quiet --frozen --all-extras --all-groups --no-emit-project --no-hashes --no-annotate --no-header -o constraints.txt

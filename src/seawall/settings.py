@@ -6,9 +6,14 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from seawall.core import SeawallError
+from seawall.core.errors import Severity
 
 _ON = frozenset({"1", "true", "yes", "on"})
 _OFF = frozenset({"0", "false", "no", "off"})
@@ -18,6 +23,9 @@ class SettingsError(SeawallError, ValueError):
     """One or more environment variables have values that cannot work; all are named at once."""
 
     code = "settings"
+    category = "configuration"
+    severity = Severity.HIGH
+    retryable = False
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__(problems)
@@ -79,6 +87,28 @@ def _level(value: str) -> str:
     raise ValueError(message)
 
 
+def _levels(value: str) -> dict[str, str]:
+    found = {}
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        name, equals, level = part.partition("=")
+        if not equals or not name.strip():
+            message = "logger=LEVEL, separated by commas"
+            raise ValueError(message)
+        found[name.strip()] = _level(level.strip())
+    return found
+
+
+def _dsn(value: str) -> str:
+    if re.fullmatch(r"https?://[^@/\s]+@[^/\s]+/.*[0-9]+", value) is None:
+        message = "https://<key>@<host>/<project>"
+        raise ValueError(message)
+    return value
+
+
+def _seconds_or_none(value: str) -> float:
+    return 0.0 if value.strip() in {"0", "0.0"} else _seconds(value)
+
+
 def _secret(value: str) -> str:
     shortest = 16
     if len(value) < shortest:
@@ -87,50 +117,214 @@ def _secret(value: str) -> str:
     return value
 
 
-def _variable(name: str, read: Callable[[str], Any], default: Any, *, secret: bool = False) -> Any:
-    return field(default=default, repr=not secret, metadata={"variable": name, "read": read, "secret": secret})
+def _ratio(value: str) -> float:
+    message = "a number from 0 to 1"
+    try:
+        ratio = float(value)
+    except ValueError:
+        raise ValueError(message) from None
+    if not 0 <= ratio <= 1:
+        raise ValueError(message)
+    return ratio
+
+
+def _environment(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", value):
+        message = "a name such as production, staging or development"
+        raise ValueError(message)
+    return value
+
+
+def _proxies(value: str) -> tuple[str, ...]:
+    found = tuple(part.strip() for part in value.split(",") if part.strip())
+    try:
+        for part in found:
+            ip_network(part, strict=False)
+    except ValueError:
+        message = "IP addresses and networks, separated by commas"
+        raise ValueError(message) from None
+    return found
+
+
+def _host(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,255}", value):
+        message = "a host's name or address"
+        raise ValueError(message)
+    return value
+
+
+def _port(value: str) -> int:
+    if not value.isdecimal() or not 0 < int(value) < 65536:  # noqa: PLR2004 - what TCP has
+        message = "a port, 1 to 65535"
+        raise ValueError(message)
+    return int(value)
+
+
+def _variable(variable: str, read: Callable[[str], Any], default: Any, about: str, *, secret: bool = False) -> Any:
+    metadata = {"variable": variable, "read": read, "secret": secret, "about": about}
+    if isinstance(default, dict):
+        return field(default_factory=dict, repr=not secret, metadata=metadata)
+    return field(default=default, repr=not secret, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the environment says. Secrets are not in its `repr`.
+    """What the environment says. Secrets are not in its `repr`; `docs/reference/operations.md` lists all of it."""
 
-    admin_token: who sends it may steer breakers; without one nobody may.
-    resilience: off leaves every call as it is.
-    request_timeout: seconds a request may take when its caller sends no deadline of its own.
-    redis_url: the cache's shared tier; None keeps the cache in memory.
-    cache_ttl: seconds an entry is fresh where its category says nothing else. cache_ttls: by category, from
-    `CACHE_TTL_<CATEGORY>`. cache_max_entries: how many entries memory holds. cache_namespace: what the keys in Redis
-    begin with; None takes the service's name.
-    database_url: None is a file of SQLite named after the service. database_replica_urls: separated by commas. Of the
-    pool, for each server: connections kept, more while needed, seconds to wait for one, seconds until it is replaced.
-    database_show_requests: PostgreSQL is told which request it works for.
-    secret_key: what cookies of ours are signed with; the same in every process.
-    """
-
-    admin_token: str | None = _variable("SEAWALL_ADMIN_TOKEN", _secret, None, secret=True)
-    resilience: bool = _variable("SEAWALL_RESILIENCE", _switch, True)
-    request_timeout: float = _variable("SEAWALL_REQUEST_TIMEOUT", _seconds, 60.0)
-    redis_url: str | None = _variable("REDIS_URL", _redis_url, None, secret=True)
-    cache_ttl: float = _variable("CACHE_TTL", _seconds, 300.0)
+    environment: str = _variable(
+        "ENVIRONMENT",
+        _environment,
+        "production",
+        "where it runs; in `development` problem bodies tell what happened inside, and `/health/detailed` is open",
+    )
+    admin_token: str | None = _variable(
+        "SEAWALL_ADMIN_TOKEN",
+        _secret,
+        None,
+        "who sends it may use `/admin` and `/health/detailed`; without one nobody may; at least 16 characters",
+        secret=True,
+    )
+    secret_key: str | None = _variable(
+        "SEAWALL_SECRET_KEY",
+        _secret,
+        None,
+        "what our cookies are signed with, the same in every process; made at start; at least 16 characters",
+        secret=True,
+    )
+    resilience: bool = _variable("SEAWALL_RESILIENCE", _switch, True, "`off` leaves every call as it is")
+    request_timeout: float = _variable(
+        "SEAWALL_REQUEST_TIMEOUT",
+        _seconds,
+        60.0,
+        "seconds a request may take; its caller may ask for less by `Request-Timeout`",
+    )
+    body_limit: int = _variable(
+        "SEAWALL_BODY_LIMIT", _count, 10_000_000, "bytes a request's body may have; `0` for any number"
+    )
+    load_shedding: bool = _variable(
+        "SEAWALL_LOAD_SHEDDING",
+        _switch,
+        False,
+        "`on` refuses requests by a 503 when more are under way than the service can take, which it finds out",
+    )
+    trusted_proxies: tuple[str, ...] = _variable(
+        "SEAWALL_TRUSTED_PROXIES",
+        _proxies,
+        (),
+        "addresses and networks whose `X-Forwarded-For` is believed, separated by commas",
+    )
+    drain_delay: float = _variable(
+        "SEAWALL_DRAIN_DELAY",
+        _seconds_or_none,
+        0.0,
+        "seconds for which readiness fails while requests are still served, after SIGTERM",
+    )
+    recent_requests: int = _variable(
+        "SEAWALL_RECENT_REQUESTS", _count, 500, "how many requests `/admin/requests` can show"
+    )
+    metrics_folder: Path | None = _variable(
+        "SEAWALL_METRICS_FOLDER",
+        Path,
+        None,
+        "where worker processes share their metrics; uvicorn's `--workers` find one by themselves",
+    )
+    redis_url: str | None = _variable(
+        "REDIS_URL",
+        _redis_url,
+        None,
+        "the cache's shared tier, `redis://`, `rediss://` or `unix://`; without one the cache is in memory",
+        secret=True,
+    )
+    cache_ttl: float = _variable(
+        "CACHE_TTL", _seconds, 300.0, "seconds an entry is fresh where its category says nothing else"
+    )
     cache_ttls: Mapping[str, float] = field(default_factory=dict)
-    cache_max_entries: int = _variable("CACHE_MAX_ENTRIES", _count, 10_000)
-    cache_namespace: str | None = _variable("CACHE_NAMESPACE", str, None)
-    database_url: str | None = _variable("DATABASE_URL", _database_url, None, secret=True)
-    database_replica_urls: tuple[str, ...] = _variable("DATABASE_REPLICA_URLS", _database_urls, (), secret=True)
-    database_pool_size: int = _variable("DATABASE_POOL_SIZE", _count, 10)
-    database_max_overflow: int = _variable("DATABASE_MAX_OVERFLOW", _count, 20)
-    database_pool_timeout: float = _variable("DATABASE_POOL_TIMEOUT", _seconds, 30.0)
-    database_pool_recycle: float = _variable("DATABASE_POOL_RECYCLE", _seconds, 3600.0)
-    database_show_requests: bool = _variable("DATABASE_SHOW_REQUESTS", _switch, False)
-    secret_key: str | None = _variable("SEAWALL_SECRET_KEY", _secret, None, secret=True)
-    log_level: str = _variable("LOG_LEVEL", _level, "INFO")
-    log_json_format: bool = _variable("LOG_JSON_FORMAT", _switch, True)
+    cache_max_entries: int = _variable("CACHE_MAX_ENTRIES", _count, 10_000, "how many entries memory holds")
+    cache_namespace: str | None = _variable(
+        "CACHE_NAMESPACE", str, None, "what the keys in Redis begin with; the service's name"
+    )
+    database_url: str | None = _variable(
+        "DATABASE_URL",
+        _database_url,
+        None,
+        "the database, `postgresql://` or `sqlite://`; a file of SQLite named after the service",
+        secret=True,
+    )
+    database_replica_urls: tuple[str, ...] = _variable(
+        "DATABASE_REPLICA_URLS", _database_urls, (), "its replicas, separated by commas", secret=True
+    )
+    postgres_read_replica_host: str | None = _variable(
+        "POSTGRES_READ_REPLICA_HOST", _host, None, "one replica; the rest of its URL is that of `DATABASE_URL`"
+    )
+    postgres_read_replica_port: int | None = _variable(
+        "POSTGRES_READ_REPLICA_PORT", _port, None, "its port; that of `DATABASE_URL`"
+    )
+    database_pool_size: int = _variable("DATABASE_POOL_SIZE", _count, 10, "connections kept to each server")
+    database_max_overflow: int = _variable("DATABASE_MAX_OVERFLOW", _count, 20, "more of them while they are needed")
+    database_pool_timeout: float = _variable(
+        "DATABASE_POOL_TIMEOUT", _seconds, 30.0, "seconds to wait for one, before a 503"
+    )
+    database_pool_recycle: float = _variable(
+        "DATABASE_POOL_RECYCLE", _seconds, 3600.0, "seconds after which one is replaced"
+    )
+    database_show_requests: bool = _variable(
+        "DATABASE_SHOW_REQUESTS",
+        _switch,
+        False,
+        "`on` has PostgreSQL show the request's id as `application_name`",
+    )
+    log_level: str = _variable("LOG_LEVEL", _level, "INFO", "`DEBUG`, `INFO`, `WARNING`, `ERROR`, `CRITICAL`")
+    log_levels: Mapping[str, str] = _variable(
+        "LOG_LEVELS", _levels, {}, "of single loggers: `seawall.database=DEBUG,httpx2=WARNING`"
+    )
+    log_json_format: bool = _variable("LOG_JSON_FORMAT", _switch, True, "`off` for readable lines")
+    log_file: Path | None = _variable(
+        "LOG_FILE", Path, None, "written to in place of standard error; 10 MB, then five older ones are kept"
+    )
+    sentry_dsn: str | None = _variable(
+        "SENTRY_DSN", _dsn, None, "where errors are reported; nothing is sent without it", secret=True
+    )
+    sentry_environment: str | None = _variable(
+        "SENTRY_ENVIRONMENT", _environment, None, "the environment it is told; that of `ENVIRONMENT`"
+    )
+    sentry_release: str | None = _variable("SENTRY_RELEASE", str, None, "the release it is told")
+    sentry_traces_sample_rate: float = _variable(
+        "SENTRY_TRACES_SAMPLE_RATE", _ratio, 0.0, "share of requests whose traces it is sent"
+    )
+    enable_metrics: bool = _variable("ENABLE_METRICS", _switch, True, "`off`: no `/metrics`")
+    enable_tracing: bool = _variable("ENABLE_TRACING", _switch, True, "`off`: no trace is recorded")
+    enable_profiling: bool = _variable("ENABLE_PROFILING", _switch, True, "`off`: nothing is profiled")
+    trace_sample_rate: float = _variable(
+        "TRACE_SAMPLE_RATE", _ratio, 0.1, "share of requests that are traced where their caller doesn't say"
+    )
+
+    @property
+    def development(self) -> bool:
+        """Whether it runs on a developer's machine, where nothing is hidden."""
+        return self.environment == "development"
+
+    @property
+    def replica_urls(self) -> tuple[str, ...]:
+        """The URLs of all replicas, also of the one that is named by its host."""
+        if self.postgres_read_replica_host is None or self.database_url is None:
+            return self.database_replica_urls
+        url = urlsplit(self.database_url)
+        user, at, _ = url.netloc.rpartition("@")
+        host = self.postgres_read_replica_host
+        shown = f"[{host}]" if ":" in host else host
+        port = self.postgres_read_replica_port or url.port
+        place = f"{user}{at}{shown}" + ("" if port is None else f":{port}")
+        return (*self.database_replica_urls, url._replace(netloc=place).geturl())
 
     @classmethod
-    def from_env(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read the environment. Raises `SettingsError` with every problem, unknown `SEAWALL_*` names included."""
+    def from_env(cls, environment: Mapping[str, str] | None = None, *, file: Path | None = None) -> Settings:
+        """Read the environment. Raises `SettingsError` with every problem, unknown `SEAWALL_*` names included.
+
+        file: variables that the environment doesn't set are taken from it, if it is there; such as `.env`.
+        """
         environment = os.environ if environment is None else environment
+        if file is not None:
+            environment = {**_of_file(file), **environment}
         values: dict[str, Any] = {}
         problems: list[str] = []
         known = {one.metadata["variable"]: one for one in fields(cls) if "variable" in one.metadata}
@@ -151,8 +345,22 @@ class Settings:
                 except ValueError as error:
                     problems.append(f"{variable}: {environment[variable]!r} is not allowed; allowed: {error}")
             if variable.startswith("SEAWALL_") and variable not in known:
-                names = ", ".join(name for name in known if name.startswith("SEAWALL_"))
-                problems.append(f"{variable} is unknown; known: {names}")
+                problems.append(_unknown(variable, [name for name in known if name.startswith("SEAWALL_")]))
         if problems:
             raise SettingsError(tuple(problems))
         return cls(cache_ttls=ttls, **values)
+
+
+def _unknown(variable: str, known: list[str]) -> str:
+    close = get_close_matches(variable, known, 1, cutoff=0.8)
+    return f"{variable} is unknown; " + (f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}")
+
+
+def _of_file(file: Path) -> Mapping[str, str]:
+    if not file.is_file():
+        return {}
+    try:
+        from dotenv import dotenv_values  # noqa: PLC0415 - only for who has such a file
+    except ImportError:
+        raise SettingsError((f"{file} is here, but can't be read without 'python-dotenv'; install it",)) from None
+    return {name: value for name, value in dotenv_values(file).items() if value is not None}

@@ -8,6 +8,8 @@ from uuid import uuid4
 
 import pytest
 
+from tests.journeys.conftest import TOKEN, Service
+
 WRITERS = ("openai", "anthropic", "deepseek", "replicate")
 DOWN = ("error", "rate_limited", "reset", "refused")
 
@@ -140,9 +142,52 @@ def test_health_stays_well_and_readiness_tells_what_is_out(service):
     assert service.http.get("/health").json() == {"status": "healthy", "service": "podcasts"}
     assert service.http.get("/health/ready").json()["status"] == "healthy"
     service.admin("POST", "/breakers/openai/isolate")
-    ready = service.http.get("/health/ready")
-    assert ready.status_code == 200
-    assert ready.json()["checks"]["copywriter"] == {"status": "degraded", "message": "without openai"}
+    until = time.monotonic() + 5
+    while (ready := service.http.get("/health/ready").json())["status"] == "healthy":
+        assert time.monotonic() < until  # what a check said is told for a second
+        time.sleep(0.1)
+    assert ready["status"] == "degraded"
+    assert ready["checks"]["copywriter"].items() >= {"status": "degraded", "message": "without openai"}.items()
+    assert service.http.get("/health/detailed").status_code == 401
+    detailed = service.admin("GET", "/../health/detailed").json()
+    assert detailed["checks"]["database"]["status"] == "healthy"
+    assert detailed["checks"]["disk"]["response_time_ms"] >= 0
+
+
+def test_metrics_can_be_scraped_and_tell_what_was_done(service):
+    before = _metrics(service)
+    service.post(f"/campaigns/{service.campaign()}/copy")
+    assert service.http.get("/api/v1/nothing/4711").status_code == 404
+    after = _metrics(service)
+    copies = 'http_requests_total{method="POST",route="/api/v1/campaigns/{id}/copy",status="200"}'
+    assert after[copies] == before.get(copies, 0) + 1
+    unmatched = 'http_requests_total{method="GET",route="(unmatched)",status="404"}'
+    assert after[unmatched] == before.get(unmatched, 0) + 1
+    assert after['circuit_breaker_state{breaker="openai"}'] == 0
+    assert after['health_status{check="database"}'] == 0
+    assert after["process_resident_memory_bytes"] > 1e7
+    assert sum(value for name, value in after.items() if name.startswith("cache_requests_total")) > 0
+    assert after['database_statements_total{node="sqlite"}'] > before['database_statements_total{node="sqlite"}']
+
+
+def _metrics(service: Service) -> dict[str, float]:
+    service.http.get("/api/v1/podcasts")
+    lines = service.http.get("/metrics").text.splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+
+def test_an_operator_looks_at_requests_and_turns_up_a_logger_for_a_while(service):
+    service.http.get("/api/v1/podcasts", headers={"x-request-id": "look-at-me"})
+    [seen] = service.admin("GET", "/requests?request_id=look-at-me").json()["requests"]
+    assert (seen["route"], seen["status"], seen["client"]) == ("/api/v1/podcasts", 200, "127.0.0.1")
+    changed = service.http.put(
+        "/admin/loggers/seawall.cache", json={"level": "debug", "seconds": 60},
+        headers={"Authorization": f"Bearer {TOKEN}"},
+    ).json()["loggers"]  # fmt: skip
+    [cache] = [logger for logger in changed if logger["logger"] == "seawall.cache"]
+    assert (cache["level"], 50 < cache["reverts_in"] <= 60) == ("DEBUG", True)
+    reverted = service.admin("DELETE", "/loggers/seawall.cache").json()["loggers"]
+    assert "seawall.cache" not in [logger["logger"] for logger in reverted]
 
 
 def test_operator_opens_isolates_and_resets_a_breaker(service):

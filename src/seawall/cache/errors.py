@@ -12,18 +12,25 @@ CacheError
 from __future__ import annotations
 
 from seawall.core import SeawallError
+from seawall.core.errors import Severity
 
 
 class CacheError(SeawallError):
     """The root of the cache's errors."""
 
     code = "cache"
+    category = "cache"
+    severity = Severity.MEDIUM
+    retryable = False
 
 
 class UnstableKeyError(CacheError, TypeError):
     """An argument has no identity that is the same tomorrow and in the next process."""
 
     code = "cache-key"
+    category = "cache"
+    severity = Severity.HIGH
+    retryable = False
 
     def __init__(self, template: str, argument: str, type_name: str) -> None:
         super().__init__(template, argument, type_name)
@@ -42,6 +49,9 @@ class UnserializableError(CacheError, TypeError):
     """A value cannot be stored so that it comes back as it was."""
 
     code = "cache-value"
+    category = "cache"
+    severity = Severity.HIGH
+    retryable = False
 
     def __init__(self, type_name: str, reason: str) -> None:
         super().__init__(type_name, reason)
@@ -56,6 +66,9 @@ class ValueTooLargeError(CacheError, ValueError):
     """An encoded value is above the limit."""
 
     code = "cache-value-too-large"
+    category = "cache"
+    severity = Severity.HIGH
+    retryable = False
 
     def __init__(self, key: str, size: int, limit: int) -> None:
         super().__init__(key, size, limit)
@@ -74,6 +87,9 @@ class DecodeError(CacheError):
     """Stored bytes are no value of the type asked for: another version's, corrupt, or not ours."""
 
     code = "cache-decode"
+    category = "cache"
+    severity = Severity.MEDIUM
+    retryable = False
 
     def __init__(self, type_name: str, reason: str) -> None:
         super().__init__(type_name, reason)
@@ -89,6 +105,9 @@ class LoadTimeoutError(CacheError, TimeoutError):
 
     code = "cache-load-timeout"
     status = 504
+    category = "cache"
+    severity = Severity.MEDIUM
+    retryable = True
 
     def __init__(self, key: str, timeout: float) -> None:
         super().__init__(key, timeout)
@@ -104,6 +123,9 @@ class LoadFailedError(CacheError):
 
     code = "cache-load-failed"
     status = 503
+    category = "cache"
+    severity = Severity.MEDIUM
+    retryable = True
 
     def __init__(self, key: str, error_type: str) -> None:
         super().__init__(key, error_type)

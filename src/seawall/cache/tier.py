@@ -15,6 +15,7 @@ from typing import Protocol, Self
 
 from seawall.cache.record import Record
 from seawall.core import Health, SeawallError
+from seawall.core.errors import Severity
 
 
 class TierUnavailableError(SeawallError):
@@ -22,6 +23,9 @@ class TierUnavailableError(SeawallError):
 
     code = "cache-tier-unavailable"
     status = 503
+    category = "cache"
+    severity = Severity.MEDIUM
+    retryable = True
 
 
 class Listener(Protocol):

@@ -1,8 +1,8 @@
 """The ground under every part: clock, events, errors, options, lifecycle. Standard library only."""
 
-from seawall.core import deadline
+from seawall.core import correlation, deadline
 from seawall.core.clock import SYSTEM_CLOCK, Clock, SystemClock
-from seawall.core.errors import MissingExtraError, OptionError, SeawallError
+from seawall.core.errors import MissingExtraError, OptionError, SeawallError, Severity
 from seawall.core.events import Event, Events, Listener
 from seawall.core.part import Health, Lifecycle, Part, Status
 
@@ -18,7 +18,9 @@ __all__ = [
     "OptionError",
     "Part",
     "SeawallError",
+    "Severity",
     "Status",
     "SystemClock",
+    "correlation",
     "deadline",
 ]

@@ -8,7 +8,17 @@ SeawallError
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, ClassVar
+
+
+class Severity(StrEnum):
+    """How much an error matters to those who run the service: `LOW` is a caller's slip, `CRITICAL` wakes somebody."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
 
 
 class SeawallError(Exception):
@@ -24,6 +34,11 @@ class SeawallError(Exception):
     """The HTTP status that answers a request which ends in this error."""
     public: ClassVar[bool] = False
     """Whether the message is for whoever sent that request; one that names what is inside is not."""
+    category: ClassVar[str] = "internal"
+    """What kind of thing went wrong, for counting: `validation`, `external`, `database` …"""
+    severity: ClassVar[Severity] = Severity.MEDIUM
+    retryable: ClassVar[bool] = False
+    """Whether the same request may succeed a little later."""
 
     @property
     def message(self) -> str:

@@ -9,6 +9,7 @@ async with database, database.session() as session:
 from seawall.database.database import Database
 from seawall.database.errors import (
     CommitUnknownError,
+    DatabaseBusyError,
     DatabaseClosedError,
     DatabaseError,
     DatabaseUnavailableError,
@@ -32,6 +33,7 @@ __all__ = [
     "Caller",
     "CommitUnknownError",
     "Database",
+    "DatabaseBusyError",
     "DatabaseClosedError",
     "DatabaseError",
     "DatabaseEvent",

@@ -4,6 +4,7 @@ DatabaseError
 ├── DatabaseUnavailableError     no server can take the statement now; nothing was done
 ├── DatabaseClosedError          it is being left, or was: nothing new begins; nothing was done
 ├── PoolTimeoutError             all connections were in use for too long; nothing was done
+├── DatabaseBusyError            other writers of an SQLite file took too long; nothing was done
 ├── QueryTimeoutError            the deadline passed while a statement ran
 ├── WrongServerError             a server is not what the configuration says
 └── CommitUnknownError           the connection was lost while committing; nobody knows whether it was
@@ -12,12 +13,16 @@ DatabaseError
 from __future__ import annotations
 
 from seawall.core import SeawallError
+from seawall.core.errors import Severity
 
 
 class DatabaseError(SeawallError):
     """The root of what `seawall.database` raises."""
 
     code = "database"
+    category = "database"
+    severity = Severity.HIGH
+    retryable = False
 
 
 class DatabaseUnavailableError(DatabaseError):
@@ -25,6 +30,9 @@ class DatabaseUnavailableError(DatabaseError):
 
     code = "database-unavailable"
     status = 503
+    category = "database"
+    severity = Severity.CRITICAL
+    retryable = True
 
     def __init__(self, name: str, needed: str, reason: str, retry_after: float = 1.0) -> None:
         super().__init__(name, needed, reason, retry_after)
@@ -42,6 +50,9 @@ class DatabaseClosedError(DatabaseError):
 
     code = "database-closed"
     status = 503
+    category = "database"
+    severity = Severity.LOW
+    retryable = True
 
     def __init__(self, name: str, retry_after: float = 1.0) -> None:
         super().__init__(name, retry_after)
@@ -57,6 +68,9 @@ class PoolTimeoutError(DatabaseError, TimeoutError):
 
     code = "database-pool-timeout"
     status = 503
+    category = "database"
+    severity = Severity.HIGH
+    retryable = True
 
     def __init__(self, name: str, node: str, size: int, waited: float, retry_after: float = 1.0) -> None:
         super().__init__(name, node, size, waited, retry_after)
@@ -73,11 +87,36 @@ class PoolTimeoutError(DatabaseError, TimeoutError):
         )
 
 
+class DatabaseBusyError(DatabaseError):
+    """Other writers of an SQLite file took too long. Nothing was done, so it can be tried again."""
+
+    code = "database-busy"
+    status = 503
+    category = "database"
+    severity = Severity.HIGH
+    retryable = True
+
+    def __init__(self, name: str, waited: float, retry_after: float = 1.0) -> None:
+        super().__init__(name, waited, retry_after)
+        self.name = name
+        self.waited = waited
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return (
+            f"database {self.name!r}: others were writing for {self.waited:g} s; SQLite has one writer at a time, so keep "
+            "transactions short, or use PostgreSQL"
+        )
+
+
 class QueryTimeoutError(DatabaseError, TimeoutError):
     """The caller's deadline has passed, and the statement was cancelled. One that writes may have been done."""
 
     code = "database-timeout"
     status = 504
+    category = "database"
+    severity = Severity.MEDIUM
+    retryable = True
 
     def __init__(self, name: str, node: str) -> None:
         super().__init__(name, node)
@@ -92,6 +131,9 @@ class WrongServerError(DatabaseError):
     """A server is not what the configuration says it is."""
 
     code = "database-wrong-server"
+    category = "database"
+    severity = Severity.CRITICAL
+    retryable = False
 
     def __init__(self, name: str, node: str, reason: str) -> None:
         super().__init__(name, node, reason)
@@ -108,6 +150,9 @@ class CommitUnknownError(DatabaseError):
 
     code = "database-commit-unknown"
     status = 503
+    category = "database"
+    severity = Severity.HIGH
+    retryable = False
 
     def __init__(self, name: str, node: str) -> None:
         super().__init__(name, node)

@@ -13,12 +13,14 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from seawall.core import deadline
 from seawall.database.adapted import Late, within
-from seawall.database.errors import PoolTimeoutError, QueryTimeoutError
+from seawall.database.errors import DatabaseBusyError, PoolTimeoutError, QueryTimeoutError
 from seawall.database.fair import FairPool
 from seawall.database.pools import PoolOptions
 from seawall.database.statements import StatementClass
 
-_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000")
+BUSY_TIMEOUT = 5.0
+"""Seconds to wait for a writer in another process."""
+_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT * 1000:.0f}")
 
 Ran = Callable[[str, StatementClass, Any, float, int, Any], None]
 
@@ -33,11 +35,14 @@ class SqliteFile:
     name = "sqlite"
 
     def __init__(self, database: str, url: URL, pool: PoolOptions, ran: Ran) -> None:
+        self._database = database
         self._ran = ran
         self.engine = _engine(database, url, pool)
-        event.listen(self.engine.sync_engine, "connect", _prepare)
-        event.listen(self.engine.sync_engine, "before_cursor_execute", _begin)
-        event.listen(self.engine.sync_engine, "after_cursor_execute", self._end)
+        engine = self.engine.sync_engine
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "before_cursor_execute", _begin)
+        event.listen(engine, "after_cursor_execute", self._end)
+        event.listen(engine, "handle_error", self._failed)
 
     async def plan(self, statement: str, parameters: Sequence[Any]) -> list[str]:
         """What SQLite does for `statement`, in its own words."""
@@ -51,6 +56,14 @@ class SqliteFile:
         seconds = time.perf_counter() - context.seawall_began
         kind = StatementClass.READ if statement[:6].upper() == "SELECT" else StatementClass.WRITE
         self._ran(statement, kind, self, seconds, cursor.rowcount, parameters)
+
+    def _failed(self, context: Any) -> None:
+        if "database is locked" in str(context.original_exception):
+            raise DatabaseBusyError(self._database, BUSY_TIMEOUT) from context.original_exception
+
+
+def _begin(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+    context.seawall_began = time.perf_counter()
 
 
 class _FilePool(FairPool):
@@ -87,7 +100,3 @@ def _prepare(connection: Any, record: Any) -> None:
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-
-
-def _begin(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
-    context.seawall_began = time.perf_counter()

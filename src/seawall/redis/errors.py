@@ -11,12 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seawall.core import SeawallError
+from seawall.core.errors import Severity
 
 
 class RedisError(SeawallError):
     """The root of what `seawall.redis` raises."""
 
     code = "redis"
+    category = "redis"
+    severity = Severity.MEDIUM
+    retryable = False
 
 
 class RedisUnavailableError(RedisError):
@@ -28,6 +32,9 @@ class RedisUnavailableError(RedisError):
 
     code = "redis-unavailable"
     status = 503
+    category = "redis"
+    severity = Severity.HIGH
+    retryable = True
 
     if TYPE_CHECKING:
 
@@ -66,6 +73,9 @@ class RedisTimeoutError(RedisUnavailableError, TimeoutError):
     """The server did not answer in time, so the connection was given up, with every command under way."""
 
     code = "redis-timeout"
+    category = "redis"
+    severity = Severity.HIGH
+    retryable = True
 
     def __str__(self) -> str:
         return (
@@ -78,6 +88,9 @@ class RedisCommandError(RedisError):
     """The server refused a command, or failed on it."""
 
     code = "redis-command"
+    category = "redis"
+    severity = Severity.MEDIUM
+    retryable = False
 
     def __init__(self, name: str, address: str, text: str) -> None:
         # The server quotes the arguments of a command it doesn't know.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -100,6 +100,29 @@ class AdaptiveLimit(Policy):
             waiting=permits.waiting,
             rejected=self._rejected,
         )
+
+    def admit(self) -> Callable[[bool], None]:
+        """A permit taken by hand, at once: for what is no call, such as a request that is served.
+
+        Returns what gives it back; call that once, with whether the work was cut for taking too long. Raises
+        `LimitExceededError` where none is free.
+        """
+        waiter = TaskWaiter()
+        granted = self.permits.enter(waiter, _priority.get())
+        if not granted:
+            if granted is None:
+                self.permits.leave(waiter)
+            self._refuse("full")
+        start, running = self.clock.monotonic(), self.permits.in_use
+
+        def release(dropped: bool) -> None:
+            try:
+                self._sample(self.clock.monotonic() - start, running, dropped=dropped)
+            finally:
+                self.permits.release()
+                self.permits.grant()
+
+        return release
 
     def fragment(self, face: Face) -> Fragment:
         """A permit and a sample for each call."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seawall.core import SeawallError
+from seawall.core.errors import Severity
 
 
 class RejectedError(SeawallError):
@@ -27,6 +28,9 @@ class RejectedError(SeawallError):
 
     code = "rejected"
     status = 503
+    category = "limit"
+    severity = Severity.LOW
+    retryable = True
 
     def __init__(self, name: str, retry_after: float | None = None) -> None:
         super().__init__(name, retry_after)
@@ -41,6 +45,9 @@ class CircuitOpenError(RejectedError):
     """
 
     code = "circuit-open"
+    category = "external"
+    severity = Severity.MEDIUM
+    retryable = True
 
     if TYPE_CHECKING:
 
@@ -72,6 +79,9 @@ class BulkheadFullError(RejectedError):
     """As many calls run and wait as the bulkhead admits, or the wait took too long."""
 
     code = "bulkhead-full"
+    category = "limit"
+    severity = Severity.MEDIUM
+    retryable = True
 
     def __init__(self, name: str, max_concurrent: int, max_waiting: int, waited: float | None = None) -> None:
         super().__init__(name)
@@ -91,6 +101,9 @@ class RateLimitedError(RejectedError):
 
     code = "rate-limited"
     status = 429
+    category = "limit"
+    severity = Severity.LOW
+    retryable = True
 
     def __str__(self) -> str:
         return f"rate limit {self.name!r} is used up; next call in {self.retry_after or 0.0:.2f} s"
@@ -100,9 +113,12 @@ class LimitExceededError(RejectedError):
     """The adaptive limit and its queue are full, or a call of higher priority took this one's place."""
 
     code = "limit-exceeded"
+    category = "limit"
+    severity = Severity.LOW
+    retryable = True
 
     def __init__(self, name: str, limit: int, max_waiting: int, reason: str = "full") -> None:
-        super().__init__(name)
+        super().__init__(name, retry_after=1.0)
         self.args = (name, limit, max_waiting, reason)
         self.limit = limit
         self.max_waiting = max_waiting
@@ -122,6 +138,9 @@ class DeadlineExceededError(RejectedError, TimeoutError):
 
     code = "deadline-exceeded"
     status = 504
+    category = "timeout"
+    severity = Severity.MEDIUM
+    retryable = True
 
     def __init__(self, name: str, overdue: float = 0.0) -> None:
         super().__init__(name)
@@ -137,6 +156,9 @@ class CallTimeoutError(SeawallError, TimeoutError):
 
     code = "timeout"
     status = 504
+    category = "timeout"
+    severity = Severity.MEDIUM
+    retryable = True
 
     def __init__(self, name: str, seconds: float, cut_by: str = "timeout") -> None:
         super().__init__(name, seconds, cut_by)
@@ -154,6 +176,9 @@ class InjectedError(SeawallError):
     """A fault that Chaos put there on purpose."""
 
     code = "injected"
+    category = "internal"
+    severity = Severity.LOW
+    retryable = False
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -167,6 +192,9 @@ class PipelineOrderError(SeawallError, ValueError):
     """The policies of a pipeline stand in an order that cannot work."""
 
     code = "pipeline-order"
+    category = "configuration"
+    severity = Severity.HIGH
+    retryable = False
 
     def __init__(self, name: str, reason: str, right: str) -> None:
         super().__init__(name, reason, right)

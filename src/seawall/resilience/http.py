@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from seawall.core import Clock, SeawallError, deadline
+from seawall.core.errors import Severity
 from seawall.resilience.backoff import retry_after
 
 FAILED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
@@ -18,6 +19,9 @@ class ResponseError(SeawallError):
     """A response whose status is a failure, as policies see it. The adapter's caller gets the response itself."""
 
     code = "response"
+    category = "external"
+    severity = Severity.MEDIUM
+    retryable = False
 
     def __init__(self, response: Any, status: int, clock: Clock) -> None:
         super().__init__(response, status, clock)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from seawall.core import Clock, Events, deadline
+from seawall.core.expiry import TASKS, Expiries, Occupied
 from seawall.core.options import number
 from seawall.resilience import events as facts
 from seawall.resilience.errors import CallTimeoutError, DeadlineExceededError
-from seawall.resilience.expiry import TASKS, Expiries, Occupied
 from seawall.resilience.policy import Policy
 from seawall.resilience.weave import Face, Fragment
 
@@ -39,7 +39,7 @@ class Timeout(Policy):
 
     Raises `CallTimeoutError` (a `TimeoutError`), and `DeadlineExceededError` in place of a call whose
     deadline has passed. What it costs is in `bench/`; why that is little, in
-    `seawall.resilience.expiry`.
+    `seawall.core.expiry`.
     """
 
     def __init__(

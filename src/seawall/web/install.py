@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
 
-from seawall.core import Clock, SeawallError
-from seawall.web import problems
+from seawall.core import SeawallError
 from seawall.web.admin import BreakerLike, PipelineLike, admin_routes, guarded_by
 from seawall.web.cache_admin import CacheLike, WarmerLike, cache_routes
 from seawall.web.consistency import ConsistencyLike, ConsistencyMiddleware
 from seawall.web.database_admin import DatabaseLike, database_routes
-from seawall.web.health import Checks, liveness, readiness
+from seawall.web.health import HealthChecksLike, health_routes
 from seawall.web.http_cache import install_http_cache
-from seawall.web.middleware import SeawallMiddleware
+from seawall.web.logs_admin import LevelsLike, logs_routes
+from seawall.web.metrics import Expose, metrics_route
+from seawall.web.middleware import Layer, SeawallMiddleware
+from seawall.web.openapi import describe_problems
+from seawall.web.requests_admin import RingLike, requests_routes
 
 try:
     from fastapi.exceptions import RequestValidationError
 except ImportError:  # a plain Starlette app validates nothing
     RequestValidationError = None  # type: ignore[assignment, misc]
+
+METRICS = "/metrics"
+PROBES = frozenset({"/health", "/health/startup", "/health/ready", "/health/detailed", METRICS})
+"""Paths that are answered also under load, and not worth a line in the log."""
 
 
 class DatabasePart(ConsistencyLike, DatabaseLike, Protocol):
@@ -33,48 +41,39 @@ class DatabasePart(ConsistencyLike, DatabaseLike, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class WebParts:
-    """What the composition root hands over."""
+    """What the composition root hands over. before_scrape: awaited before metrics are told."""
 
     service: str
     admin_token: str | None
-    request_timeout: float
-    request_id: ContextVar[str | None]
+    development: bool
+    layer: Layer
+    ring: RingLike
+    levels: LevelsLike
+    expose: Expose | None
+    before_scrape: Callable[[], Awaitable[object]]
     pipelines: Mapping[str, PipelineLike]
     breakers: Callable[[], Mapping[str, BreakerLike]]
     cache: tuple[CacheLike, WarmerLike] | None
     database: DatabasePart | None
-    checks: Checks
+    health: HealthChecksLike
+    started: Callable[[], bool]
     ready: Callable[[], bool]
     running: Callable[[AbstractAsyncContextManager[Any]], AbstractAsyncContextManager[Any]]
-    clock: Clock
 
 
 def install(app: Any, parts: WebParts) -> None:
     """Add middleware, problem responses, health and admin routes to `app`, and run the parts around its lifespan."""
-    if parts.database is not None:
-        app.add_middleware(ConsistencyMiddleware, database=parts.database)
-    app.add_middleware(
-        SeawallMiddleware,
-        timeout=parts.request_timeout,
-        request_id=parts.request_id,
-        clock=parts.clock,
-    )
+    problems = parts.layer.problems
     app.add_exception_handler(SeawallError, problems.on_seawall_error)
     app.add_exception_handler(HTTPException, problems.on_http_exception)
     app.add_exception_handler(Exception, problems.on_unexpected_error)
     if RequestValidationError is not None:
         app.add_exception_handler(RequestValidationError, problems.on_validation_error)
-    routes = [
-        Route("/health", liveness(parts.service), methods=["GET"]),
-        Route("/health/ready", readiness(parts.checks, parts.ready), methods=["GET"]),
-        *admin_routes("/admin", token=parts.admin_token, pipelines=parts.pipelines, breakers=parts.breakers),
-    ]
-    if parts.cache is not None:
-        routes += cache_routes("/admin/cache", guarded_by(parts.admin_token), *parts.cache)
-    if parts.database is not None:
-        routes += database_routes("/admin/database", guarded_by(parts.admin_token), parts.database)
+    if hasattr(app, "openapi"):
+        describe_problems(app)
     # In front, so that no catch-all route of the app hides them.
-    app.router.routes[:0] = routes
+    app.router.routes[:0] = routes(parts)
+    _put_around(app, parts)
     inner = app.router.lifespan_context
 
     @asynccontextmanager
@@ -84,3 +83,46 @@ def install(app: Any, parts: WebParts) -> None:
             yield state
 
     app.router.lifespan_context = lifespan
+
+
+def routes(parts: WebParts) -> list[BaseRoute]:
+    """The layer's own routes."""
+    guard = guarded_by(parts.admin_token)
+    found: list[BaseRoute] = [
+        *health_routes(
+            parts.service,
+            parts.health,
+            started=parts.started,
+            ready=parts.ready,
+            guard=None if parts.development else guard,
+        ),
+        *admin_routes("/admin", token=parts.admin_token, pipelines=parts.pipelines, breakers=parts.breakers),
+        *logs_routes("/admin/loggers", guard, parts.levels),
+        *requests_routes("/admin/requests", guard, parts.ring),
+    ]
+    if parts.expose is not None:
+        found.append(metrics_route(METRICS, parts.expose, parts.before_scrape))
+    if parts.cache is not None:
+        found += cache_routes("/admin/cache", guard, *parts.cache)
+    if parts.database is not None:
+        found += database_routes("/admin/database", guard, parts.database)
+    return found
+
+
+def _put_around(app: Any, parts: WebParts) -> None:
+    """Have the layer be the outermost middleware but for CORS, whatever is added before the app is started.
+
+    So it sees every request, and what it answers itself can be read by a page of another origin too.
+    """
+    ours = [Middleware(SeawallMiddleware, layer=parts.layer)]
+    if parts.database is not None:
+        ours.append(Middleware(ConsistencyMiddleware, database=parts.database))
+    build = app.build_middleware_stack
+
+    def build_with_ours() -> Any:
+        others = [one for one in app.user_middleware if one not in ours]
+        cors = [one for one in others if one.cls is CORSMiddleware]
+        app.user_middleware = [*cors, *ours, *(one for one in others if one.cls is not CORSMiddleware)]
+        return build()
+
+    app.build_middleware_stack = build_with_ours

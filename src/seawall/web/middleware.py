@@ -1,112 +1,353 @@
-"""The one ASGI middleware: request id, deadline, access line, and an answer whatever happens."""
+"""The one ASGI middleware: all that is done for a request before, around and after the app."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import random
 import re
-import time
-import uuid
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter, time
+from typing import NamedTuple, Protocol
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import Response
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from seawall.core import SYSTEM_CLOCK, Clock, deadline
-from seawall.web.problems import problem, unexpected
+from seawall.core import SYSTEM_CLOCK, Clock, correlation, deadline
+from seawall.core.correlation import Correlation
+from seawall.core.expiry import TASKS, Expiries
+from seawall.web.client_address import client_of
+from seawall.web.problems import Problems, problem
+from seawall.web.route_template import template_of
+from seawall.web.trace_context import TRACEPARENT, parent_of
 
-_access = logging.getLogger("seawall.access")
-_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 REQUEST_ID_HEADER = "x-request-id"
+_REQUEST_ID, _DEADLINE = REQUEST_ID_HEADER.encode(), deadline.HEADER.encode()
+_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+CUT = 499
+"""The status of a request whose client left before it had the whole answer; as nginx has it."""
+
+
+class Served(NamedTuple):
+    """A request that was served. at: when it came, as seconds of the epoch. seconds: until the answer was through."""
+
+    at: float
+    method: str
+    path: str
+    route: str
+    status: int
+    seconds: float
+    client: str
+    size: int
+    correlation: Correlation
+
+
+class Recorder(Protocol):
+    """Is told of requests: counts them, writes them down, keeps them to be looked at."""
+
+    def began(self) -> None:
+        """One has come."""
+        ...
+
+    def ended(self, served: Served) -> None:
+        """It was served."""
+        ...
+
+
+class Admission(Protocol):
+    """Says how many requests may be under way at once; `seawall.resilience.AdaptiveLimit` is one."""
+
+    def admit(self) -> Callable[[bool], None]:
+        """Let one in, at once. Returns what is to be called when it is done, with whether it took too long.
+
+        Raises a `SeawallError` when there are too many.
+        """
+        ...
+
+
+class Span(Protocol):
+    """A request's part in a trace that is recorded."""
+
+    def ended(self, served: Served, error: BaseException | None) -> None:
+        """The request was served."""
+        ...
+
+
+class Tracer(Protocol):
+    """Records traces."""
+
+    def sample(self) -> bool:
+        """Whether a trace that begins here is recorded."""
+        ...
+
+    def began(self, scope: Scope, work: Correlation, parent: str | None) -> Span:
+        """A request of a recorded trace has come; its span's id is in `work` afterwards."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """What is switched on.
+
+    timeout: seconds for a request whose caller sends no `Request-Timeout`; a caller may ask for less, not more.
+    body_limit: the bytes a request's body may have. headers: on every response that doesn't set them itself.
+    client: who sent a request. recorders: told of each. admission: sheds load, except from `exempt` paths. tracer:
+    records traces. problems: answers errors.
+    """
+
+    timeout: float = 60.0
+    body_limit: int | None = None
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    client: Callable[[Scope], str] = client_of
+    recorders: Sequence[Recorder] = ()
+    admission: Admission | None = None
+    exempt: frozenset[str] = frozenset()
+    tracer: Tracer | None = None
+    problems: Problems = field(default_factory=Problems)
+    clock: Clock = SYSTEM_CLOCK
+    names: frozenset[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", frozenset(name for name, _ in self.headers))
+
+
+class BodyTooLargeError(HTTPException):
+    """A request's body is larger than allowed. An `HTTPException`, because FastAPI lets only those through."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"the body may have {limit} bytes at most")
 
 
 class SeawallMiddleware:
     """Wraps an ASGI app.
 
-    timeout: seconds for a request whose caller sends no `Request-Timeout`; a caller may ask for less, not more.
-    request_id: where the id of the request at hand is kept; one that the caller sends is taken over when it
-        is up to 128 letters, digits, `.`, `_` or `-`.
-
-    A request that has no answer at its deadline gets a 504; once an answer has begun, it may take its time. An
-    unexpected error is a 500, a request cancelled as the server stops a 503; where the response has begun already,
-    the connection ends so that the client can tell.
+    A request gets an id (its caller's, when that is up to 128 letters, digits, `.`, `_` or `-`), a place in a trace, a
+    deadline, and an answer whatever happens: one that has none at its deadline gets a 504; once an answer has begun, it
+    may take its time. An unexpected error is a 500, a request cancelled as the server stops a 503; where the response
+    has begun already, the connection ends so that the client can tell. Websockets get an id and their place in a trace.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        timeout: float,
-        request_id: ContextVar[str | None],
-        clock: Clock = SYSTEM_CLOCK,
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, layer: Layer) -> None:
         self._app = app
-        self._timeout = timeout
-        self._request_id = request_id
-        self._clock = clock
+        self._layer = layer
+        self._expiries = Expiries(None, SYSTEM_CLOCK.monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        given = headers.get(REQUEST_ID_HEADER, "")
-        request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
-        asked = deadline.from_header(headers.get(deadline.HEADER))
-        seconds = self._timeout if asked is None else min(asked, self._timeout)
-        token = self._request_id.set(request_id)
-        status = 0
-        began = time.perf_counter()
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
-            await send(message)
-
-        async def send_begun(message: Message) -> None:
-            # What is left is the response's own: a stream, or work in the background, may take its time.
-            if not status:
-                limit.reschedule(None)
-                deadline.current.set(deadline.NEVER)
-            await send_with_id(message)
-
-        limit = asyncio.timeout(seconds)
-        try:
+        """Serve one request or websocket."""
+        if scope["type"] == "http":
+            loop = asyncio.get_running_loop()
+            if self._expiries.loop is not loop:
+                self._expiries = Expiries(loop, loop.time)
+            await _Exchange(self._layer, self._expiries, scope, receive, send).serve(self._app)
+        elif scope["type"] == "websocket":
+            work, _ = _identify(self._layer, dict(scope["headers"]), scope)
+            token = correlation.current.set(work)
             try:
-                with deadline.within(seconds, clock=self._clock):
-                    async with limit:
-                        await self._app(scope, receive, send_begun)
-            except Exception as error:
-                if limit.expired():
-                    detail = f"the request was not done within {seconds:g} s"
-                    answer: Response = problem(504, code="deadline-exceeded", detail=detail)
-                else:
-                    answer = unexpected(error)
-                if status:
-                    raise
-                await answer(scope, receive, send_with_id)
-            except asyncio.CancelledError:
-                if not status:
-                    with contextlib.suppress(Exception):
-                        gone = problem(503, code="shutting-down", headers={"Retry-After": "1"})
-                        await gone(scope, receive, send_with_id)
+                await self._app(scope, receive, send)
+            finally:
+                correlation.current.reset(token)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _identify(layer: Layer, headers: Mapping[bytes, bytes], scope: Scope) -> tuple[Correlation, str | None]:
+    """What a request is called, and the span that asked for it."""
+    span_id = f"{random.getrandbits(64) or 1:016x}"
+    parent = parent_of(scope["headers"]) if TRACEPARENT in headers else None
+    if parent is None:
+        trace_id, caller, drawn, state = f"{random.getrandbits(128) or 1:032x}", None, True, ""
+        sampled = layer.tracer is not None and layer.tracer.sample()
+    else:
+        trace_id, caller, sampled, drawn, state = parent
+    given = headers.get(_REQUEST_ID)
+    request_id = trace_id if given is None or _ID.fullmatch(given) is None else given.decode()
+    return Correlation(request_id, trace_id, span_id, sampled=sampled, drawn=drawn, trace_state=state), caller
+
+
+class _Exchange:
+    """One request under way, and its answer."""
+
+    __slots__ = (
+        "_began", "_cancelling", "_client", "_disconnected", "_expired", "_expiries", "_inner_receive", "_inner_send",
+        "_layer", "_method", "_path", "_received", "_recorded", "_release", "_root", "_scope", "_size", "_span",
+        "_status", "_task", "_timed", "_timer", "_work",
+    )  # fmt: skip
+
+    def __init__(self, layer: Layer, expiries: Expiries, scope: Scope, receive: Receive, send: Send) -> None:
+        self._began = perf_counter()
+        self._layer = layer
+        self._expiries = expiries
+        self._scope = scope
+        self._inner_receive = receive
+        self._inner_send = send
+        self._method: str = scope["method"]
+        self._path: str = scope["path"]
+        self._root: str = scope.get("root_path", "")
+        self._status = self._size = self._received = 0
+        self._expired = self._disconnected = self._recorded = False
+        self._release: Callable[[bool], None] | None = None
+        self._span: Span | None = None
+
+    async def serve(self, app: ASGIApp) -> None:
+        layer, scope = self._layer, self._scope
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        seconds = self._begin(headers)
+        identity = correlation.current.set(self._work)
+        bound = deadline.current.set(min(layer.clock.monotonic() + seconds, deadline.current.get()))
+        self._bound(seconds)
+        failed: BaseException | None = None
+        try:
+            if layer.admission is not None and self._path not in layer.exempt:
+                self._release = layer.admission.admit()
+            if layer.body_limit is not None and b"content-length" in headers:
+                _check_length(headers[b"content-length"], layer.body_limit)
+            await app(scope, self.receive, self.send)
+        except (Exception, asyncio.CancelledError) as error:
+            failed = error
+            if not await self._answered(error, seconds):
                 raise
         finally:
-            _log_access(scope, status, time.perf_counter() - began)
-            self._request_id.reset(token)
+            self._out_of_time()
+            if self._release is not None:
+                self._release(self._expired)
+            if not self._recorded:
+                left = self._disconnected or isinstance(failed, asyncio.CancelledError)
+                self._record(CUT if left else 500, failed)
+            deadline.current.reset(bound)
+            correlation.current.reset(identity)
+
+    def _begin(self, headers: dict[bytes, bytes]) -> float:
+        """Find out what the request is; returns the seconds it has."""
+        layer, scope = self._layer, self._scope
+        self._work, caller = _identify(layer, headers, scope)
+        self._client = layer.client(scope)
+        for recorder in layer.recorders:
+            recorder.began()
+        if self._work.sampled and layer.tracer is not None:
+            self._span = layer.tracer.began(scope, self._work, caller)
+        if _DEADLINE not in headers:
+            return layer.timeout
+        asked = deadline.from_header(headers[_DEADLINE].decode("latin-1"))
+        return layer.timeout if asked is None else min(asked, layer.timeout)
+
+    async def _answered(self, error: BaseException, seconds: float) -> bool:
+        """Answer in place of the app that raised `error`; False where it must go on, to the server."""
+        if self._out_of_time():
+            # Ours was the one cancellation, unless somebody else wants the task to end too.
+            ours = self._task.uncancel() <= self._cancelling
+            if ours or not isinstance(error, asyncio.CancelledError):
+                detail = f"the request was not done within {seconds:g} s"
+                await self._answer(problem(504, code="deadline-exceeded", detail=detail))
+                return True
+        if isinstance(error, asyncio.CancelledError):
+            if not self._status and not self._disconnected:
+                with contextlib.suppress(Exception):
+                    await self._answer(problem(503, code="shutting-down", headers={"Retry-After": "1"}))
+            return False
+        assert isinstance(error, Exception)  # noqa: S101 - what else is caught
+        answer = self._layer.problems.answer_to(error, self._scope)  # logs it, too
+        if self._status:
+            return False
+        await self._answer(answer)
+        return True
+
+    def _bound(self, seconds: float) -> None:
+        """Begin to measure the time: in the table of all requests, or by a timer for one that has less."""
+        expiries = self._expiries
+        loop = expiries.loop
+        assert loop is not None  # noqa: S101 - it was set to the running one
+        task = asyncio.current_task(loop) if TASKS is None else TASKS[loop]
+        assert task is not None  # noqa: S101 - servers run requests in tasks
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._timed = True
+        self._timer: asyncio.TimerHandle | None = None
+        if seconds != self._layer.timeout or task in expiries.calls:
+            self._timer = loop.call_later(seconds, self._expire)
+            return
+        expiries.calls[task] = loop.time() + seconds
+        if not expiries.armed:
+            expiries.arm(seconds)
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._task.cancel()
+
+    def _out_of_time(self) -> bool:
+        """Whether the deadline has ended it; it is measured no longer."""
+        if self._timed:
+            self._timed = False
+            if self._timer is not None:
+                self._timer.cancel()
+            elif self._expiries.calls.pop(self._task, None) is None:
+                self._expired = True
+        return self._expired
+
+    async def send(self, message: Message) -> None:
+        """Pass on what the app answers, with what the layer adds."""
+        kind = message["type"]
+        if kind == "http.response.body":
+            size = len(message.get("body", b""))
+            more = message.get("more_body", False)
+            if more and self._release is not None:
+                # A stream may last for hours, which says nothing about load.
+                self._release(False)
+                self._release = None
+            await self._inner_send(message)
+            self._size += size
+            if not more and not self._recorded:
+                self._record(self._status, None)
+        elif kind == "http.response.start":
+            self._status = message["status"]
+            # What is left is the response's own: a stream, or work in the background, may take its time.
+            if self._out_of_time():
+                self._expired = False  # the app has answered in spite of it
+                self._task.uncancel()
+            deadline.current.set(deadline.NEVER)
+            layer = self._layer
+            headers = list(message.get("headers", ()))
+            headers.append((_REQUEST_ID, self._work.request_id.encode()))
+            if layer.names:
+                present = {name for name, _ in headers}
+                if present.isdisjoint(layer.names):
+                    headers += layer.headers
+                else:
+                    headers += [header for header in layer.headers if header[0] not in present]
+            message["headers"] = headers
+            await self._inner_send(message)
+        else:
+            await self._inner_send(message)
+
+    async def receive(self) -> Message:
+        """Pass on what the client sends, no more of it than allowed."""
+        message = await self._inner_receive()
+        if message["type"] == "http.disconnect":
+            self._disconnected = True
+        elif self._layer.body_limit is not None:
+            self._received += len(message.get("body", b""))
+            if self._received > self._layer.body_limit:
+                raise BodyTooLargeError(self._layer.body_limit)
+        return message
+
+    async def _answer(self, response: ASGIApp) -> None:
+        if not self._status:
+            await response(self._scope, self._inner_receive, self.send)
+
+    def _record(self, status: int, error: BaseException | None) -> None:
+        """Tell that the answer is through, or will never be."""
+        self._recorded = True
+        seconds = perf_counter() - self._began
+        route = template_of(self._scope, self._root)
+        served = Served(
+            time() - seconds, self._method, self._path, route, status, seconds, self._client, self._size, self._work
+        )
+        for recorder in self._layer.recorders:
+            recorder.ended(served)
+        if self._span is not None:
+            self._span.ended(served, error)
 
 
-def _log_access(scope: Scope, status: int, seconds: float) -> None:
-    extra = {
-        "method": scope["method"],
-        "path": scope["path"],
-        "status": status,
-        "duration_ms": round(seconds * 1000, 2),
-        "client": (scope.get("client") or ("unknown",))[0],
-    }
-    _access.info("%s %s %s", scope["method"], scope["path"], status or "cut", extra=extra)
+def _check_length(given: bytes, limit: int) -> None:
+    if given.isdigit() and int(given) > limit:
+        raise BodyTooLargeError(limit)

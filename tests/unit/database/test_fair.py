@@ -1,7 +1,9 @@
 """The queue of a pool: first come, first served, and nothing lost when somebody leaves."""
 
 import asyncio
+import contextlib
 import random
+import sqlite3
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from sqlalchemy.util import greenlet_spawn
 from sqlalchemy.util.queue import Empty, Full
 
 from seawall.core import deadline
-from seawall.database import Database, PoolTimeoutError, QueryTimeoutError
+from seawall.database import Database, DatabaseBusyError, PoolTimeoutError, QueryTimeoutError
 from seawall.database.fair import FairQueue
 from seawall.testing.virtual_time import run
 
@@ -123,5 +125,21 @@ def test_of_an_sqlite_file_no_more_connections_are_made_than_asked_for_and_the_w
                     await database.fetch("SELECT 1")
             assert (caught.value.status, caught.value.retry_after) == (503, 1.0)
             assert await database.fetch("SELECT 1")
+
+    asyncio.run(main())
+
+
+def test_who_waits_too_long_for_another_writer_of_the_file_is_told_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("seawall.database.sqlite._PRAGMAS", ("busy_timeout=20",))
+
+    async def main() -> None:
+        async with Database(f"sqlite:///{tmp_path}/test.db", name="books") as database:
+            await database.fetch("CREATE TABLE t (n integer)")
+            with contextlib.closing(sqlite3.connect(tmp_path / "test.db")) as other:
+                other.execute("BEGIN IMMEDIATE")
+                with pytest.raises(DatabaseBusyError, match="one writer at a time") as caught:
+                    await database.fetch("INSERT INTO t VALUES (1)")
+            assert (caught.value.status, caught.value.retry_after) == (503, 1.0)
+            await database.fetch("INSERT INTO t VALUES (1)")
 
     asyncio.run(main())

@@ -1,9 +1,6 @@
 """The layer on an app, spoken to through ASGI."""
 
 import asyncio
-import io
-import json
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,7 +18,6 @@ from seawall import Seawall
 from seawall.core import Health, Status, deadline
 from seawall.resilience import CircuitBreaker, RateLimit, Retry, Timeout
 from seawall.settings import Settings
-from seawall.telemetry import logs
 
 SECRET = "the-inner-detail"
 TOKEN = "a-token-of-16-ch"
@@ -173,7 +169,7 @@ def test_catch_all_route_hides_no_health(sea):
 
 def test_every_app_is_installed_on(sea):
     for _ in range(100):
-        assert len(sea.install(FastAPI()).user_middleware) == 1
+        assert "/health" in [getattr(route, "path", None) for route in sea.install(FastAPI()).routes]
 
 
 def test_two_breakers_of_one_name_are_refused_and_one_may_be_shared(sea):
@@ -301,30 +297,3 @@ def test_resilience_switched_off_leaves_calls_as_they_are():
     async def call() -> None: ...
 
     assert sea.pipeline("one", Timeout(1.0))(call) is call
-
-
-def test_logs_are_one_json_object_a_line_with_request_id_and_extra():
-    stream = io.StringIO()
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    try:
-        logs.configure(stream=stream)
-        token = logs.request_id.set("r1")
-        logging.getLogger("some").warning("two\nlines %s", 1, extra={"provider": "openai"})
-        logs.request_id.reset(token)
-        try:
-            raise ValueError(SECRET)
-        except ValueError:
-            logging.getLogger("some").exception("failed")
-    finally:
-        root.handlers[:], root.level = before
-    first, second = map(json.loads, stream.getvalue().splitlines())
-    assert (first["message"], first["request_id"], first["provider"], first["level"]) == (
-        "two\nlines 1",
-        "r1",
-        "openai",
-        "warning",
-    )
-    assert "request_id" not in second
-    assert "time" in first
-    assert "ValueError" in second["exception"]

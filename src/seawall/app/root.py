@@ -1,4 +1,4 @@
-"""The composition root: makes the parts from settings, knows them all, and installs them on an app."""
+"""One service's production layer."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
-from seawall.core import SYSTEM_CLOCK, Clock, Event, Events, Health, Lifecycle, MissingExtraError, Part
-from seawall.resilience import CircuitBreaker, CircuitChanged, Pipeline, Policy
+from seawall.app.draining import delayed_end
+from seawall.app.signals import Signals
+from seawall.app.telemetry import Telemetry
+from seawall.core import SYSTEM_CLOCK, Clock, Events, Lifecycle, MissingExtraError, Part, correlation
+from seawall.health import Check, HealthChecks, Report, disk_space, memory_space
+from seawall.resilience import AdaptiveLimit, CircuitBreaker, Pipeline, Policy
 from seawall.settings import Settings
-from seawall.telemetry import logs
+from seawall.telemetry.logs import Logs
+from seawall.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from seawall.cache import Cache, Freshness, Warmer
@@ -33,6 +39,7 @@ class Seawall:
     service: its name, in logs and health. settings: see `Settings`; read from the environment by `from_env`.
     categories: the cache's options by name; `CACHE_TTL_<CATEGORY>` in the environment overrules their ttl.
     events: the one stream into which every part reports; subscribe to it for what you want to see.
+    logs: where access lines go; `from_env` makes them for all of the process.
     """
 
     def __init__(
@@ -42,25 +49,39 @@ class Seawall:
         settings: Settings | None = None,
         categories: Mapping[str, Freshness] | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        logs: Logs | None = None,
     ) -> None:
         self.categories = dict(categories or {})
         self.service = service
         self.settings = settings or Settings()
         self.clock = clock
         self.events = Events()
+        self.metrics = Metrics()
+        """What is counted; declare the service's own here."""
+        self.health = HealthChecks(clock=clock, events=self.events)
+        """The checks; each part brings its own, add others."""
+        self._telemetry = Telemetry(service, self.settings, self.metrics, logs)
         self._pipelines: dict[str, Pipeline] = {}
         self._lifecycle = Lifecycle()
         self._cache_breaker: CircuitBreaker | None = None
-        self._ready = False
+        self._started = self._ready = False
         self._installed: WeakSet[Any] = WeakSet()
-        self.events.subscribe(_log_event, to=Event)
+        self._signals = Signals(self.metrics, self.events)
+        self._signals.mirror_calls(lambda: self.breakers, self._limits)
+        self.health.add(Check("disk", disk_space("/"), critical=False, ttl=10.0))
+        self.health.add(Check("memory", memory_space(), critical=False, ttl=5.0))
 
     @classmethod
     def from_env(cls, *, service: str, categories: Mapping[str, Freshness] | None = None) -> Seawall:
         """Made from the environment, with logs as it says. Raises `SettingsError` naming every wrong variable."""
-        settings = Settings.from_env()
-        logs.configure(level=settings.log_level, json_format=settings.log_json_format)
-        return cls(service=service, settings=settings, categories=categories)
+        settings = Settings.from_env(file=Path(".env"))
+        logs = Logs(
+            level=settings.log_level,
+            loggers=settings.log_levels,
+            json_format=settings.log_json_format,
+            file=settings.log_file,
+        )
+        return cls(service=service, settings=settings, categories=categories, logs=logs)
 
     def pipeline(self, name: str, *policies: Policy | Callable[..., Any]) -> Pipeline:
         """A pipeline that reports into `events`, is listed by the admin API, and is off when the settings say so."""
@@ -122,7 +143,8 @@ class Seawall:
                 raise
             raise MissingExtraError("Seawall.cache", error.name or "msgspec", "redis") from error
         self._cache_breaker = breaker
-        self._lifecycle.add(cache)
+        self.add(cache, critical=False)
+        self._signals.mirror_cache(cache)
         return cache
 
     @cached_property
@@ -138,17 +160,18 @@ class Seawall:
         settings = self.settings
         database = Database(
             settings.database_url or f"sqlite:///{self.service}.db",
-            replicas=settings.database_replica_urls,
+            replicas=settings.replica_urls,
             pool_size=settings.database_pool_size,
             max_overflow=settings.database_max_overflow,
             pool_timeout=settings.database_pool_timeout,
             pool_recycle=settings.database_pool_recycle,
             key=settings.secret_key,
-            label=logs.request_id.get if settings.database_show_requests else None,
+            label=_request_id if settings.database_show_requests else None,
             clock=self.clock,
             events=self.events,
         )
-        self._lifecycle.add(database)
+        self.add(database)
+        self._signals.mirror_database(database)
         if "cache" in self.__dict__:
             self.cache.shared.consistency = database
         return database
@@ -159,22 +182,26 @@ class Seawall:
         from seawall.cache import Warmer  # noqa: PLC0415 - the cache extra
 
         warmer = Warmer(self.cache)
-        self._lifecycle.add(warmer)
+        self.add(warmer, critical=False)
         return warmer
 
-    def add(self, part: Part) -> None:
-        """Have `part` started with the service, after those added before, and stopped in reverse."""
-        self._lifecycle.add(part)
+    def add(self, part: Part, *, critical: bool = True) -> None:
+        """Have `part` started with the service, after those added before, stopped in reverse, and its health checked.
 
-    async def check(self) -> Mapping[str, Health]:
+        critical: whether the service can't work without it; if not, it is degraded at worst.
+        """
+        self._lifecycle.add(part)
+        self.health.add(Check.of(part, critical=critical))
+
+    async def check(self) -> Report:
         """The health of every part."""
-        return await self._lifecycle.check()
+        return await self.health.run()
 
     def install(self, app: App) -> App:
         """Put the layer on a FastAPI or Starlette app, and return it; doing it twice changes nothing.
 
-        Adds the middleware, problem responses, `/health`, `/health/ready` and `/admin`, and starts and stops the
-        parts around the app's own lifespan.
+        Adds the middleware, problem responses, `/health`, `/metrics` and `/admin`, and starts and stops the parts
+        around the app's own lifespan.
         """
         if app in self._installed:
             return app
@@ -187,43 +214,60 @@ class Seawall:
         return app
 
     def _web(self) -> Any:
-        from seawall.web.install import WebParts  # noqa: PLC0415 - the web extra is optional
+        from seawall.web.install import PROBES, WebParts  # noqa: PLC0415 - the web extra is optional
 
+        telemetry, settings = self._telemetry, self.settings
+        telemetry.look_at_requests(PROBES)
         return WebParts(
             service=self.service,
-            admin_token=self.settings.admin_token,
-            request_timeout=self.settings.request_timeout,
-            request_id=logs.request_id,
+            admin_token=settings.admin_token,
+            development=settings.development,
+            layer=telemetry.layer(self.events, self._admission(), self.clock),
+            ring=telemetry.ring,
+            levels=telemetry.levels,
+            expose=telemetry.expose if settings.enable_metrics else None,
+            before_scrape=self.check,
             pipelines=self._pipelines,
             breakers=lambda: self.breakers,
             cache=(self.cache, self.warmer) if "cache" in self.__dict__ else None,
             database=self.database if "database" in self.__dict__ else None,
-            checks=self.check,
+            health=self.health,
+            started=lambda: self._started,
             ready=lambda: self._ready,
             running=self._running,
-            clock=self.clock,
         )
+
+    def _admission(self) -> AdaptiveLimit | None:
+        if not self.settings.load_shedding:
+            return None
+        return AdaptiveLimit(name="requests", clock=self.clock, events=self.events)
+
+    def _limits(self) -> dict[str, AdaptiveLimit]:
+        return {
+            policy.name: policy
+            for pipeline in self._pipelines.values()
+            for policy in pipeline.policies
+            if isinstance(policy, AdaptiveLimit)
+        }
 
     @asynccontextmanager
     async def _running(self, inner: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
         """The parts, and in them the app's own lifespan; ready while both are up."""
-        async with self._lifecycle, inner as state:
-            self._ready = True
-            _logger.info("%s is ready", self.service)
-            try:
-                yield state
-            finally:
-                self._ready = False
+        with self._telemetry:
+            async with self._lifecycle, inner as state:
+                self._started = self._ready = True
+                _logger.info("%s is ready", self.service)
+                try:
+                    with delayed_end(self.settings.drain_delay, self._drain):
+                        yield state
+                finally:
+                    self._ready = False
+
+    def _drain(self) -> None:
+        self._ready = False
+        _logger.info("%s drains: readiness fails from now on", self.service)
 
 
-def _log_event(event: Event) -> None:
-    """Changes of a breaker are worth a line each; the rest is counted, not logged."""
-    if isinstance(event, CircuitChanged):
-        _logger.warning(
-            "circuit breaker %s: %s -> %s (%s)",
-            event.policy,
-            event.old,
-            event.new,
-            event.reason,
-            extra={"breaker": event.policy, "old": event.old, "new": event.new, "reason": event.reason},
-        )
+def _request_id() -> str | None:
+    work = correlation.current.get()
+    return None if work is None else work.request_id

@@ -1,0 +1,113 @@
+"""Metrics, logs and traces of one service, made from its settings."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seawall.core import Clock, Events
+from seawall.settings import Settings
+from seawall.telemetry import catalogue
+from seawall.telemetry.exposition import OPEN_METRICS, TEXT, expose, wants_open_metrics
+from seawall.telemetry.levels import Levels
+from seawall.telemetry.logs import Logs, moment
+from seawall.telemetry.metrics import Memory, Metrics
+from seawall.telemetry.process import ProcessMetrics
+from seawall.telemetry.requests import AccessLog, LoggedAccess, RequestMetrics, Ring
+from seawall.telemetry.shared import SharedFolder
+
+if TYPE_CHECKING:
+    from seawall.resilience import AdaptiveLimit
+
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"strict-origin-when-cross-origin"),
+)
+
+
+class Telemetry:
+    """Counts and writes down what one service does; use it with `with` while the service runs."""
+
+    def __init__(self, service: str, settings: Settings, metrics: Metrics, logs: Logs | None) -> None:
+        self.service = service
+        self.settings = settings
+        self.metrics = metrics
+        self.levels = Levels()
+        self.ring = Ring(settings.recent_requests)
+        self._logs = logs
+        self._process = ProcessMetrics(metrics)
+        self._shared: SharedFolder | None = None
+        self._recorders: tuple[Any, ...] = ()
+        dropped = metrics.declare(catalogue.LOG_LINES_DROPPED).labels()
+        if logs is not None:
+            lines = metrics.declare(catalogue.LOG_LINES)
+            logs.count = lambda level: lines.labels(level).inc()
+            metrics.before_scrape(lambda: dropped.mirror(logs.sink.dropped))
+
+    def __enter__(self) -> Telemetry:
+        folder = self._folder()
+        if folder is not None:
+            self._shared = SharedFolder(folder)
+            self.metrics.move(self._shared)
+        self._process.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.__exit__()
+        self.levels.close()
+        if self._shared is not None:
+            shared, self._shared = self._shared, None
+            self.metrics.move(Memory())
+            shared.close()
+        if self._logs is not None:
+            self._logs.sink.flush()
+
+    def _folder(self) -> Path | None:
+        """Where processes share their metrics: as configured, or for the workers of one uvicorn by themselves."""
+        if self.settings.metrics_folder is not None:
+            return self.settings.metrics_folder
+        if multiprocessing.parent_process() is None:
+            return None
+        return Path(tempfile.gettempdir()) / f"seawall-{os.getuid()}" / f"{self.service}-{os.getppid()}"
+
+    def look_at_requests(self, quiet: frozenset[str]) -> None:
+        """Make what is told of each request. quiet: paths not worth a line in the log."""
+        recorders: list[Any] = [RequestMetrics(self.metrics), self.ring]
+        if self._logs is not None and self._logs.json_format:
+            recorders.append(AccessLog(self._logs.access, quiet=quiet, moment=moment))
+        else:
+            recorders.append(LoggedAccess(quiet=quiet))
+        self._recorders = tuple(recorders)
+
+    def layer(self, events: Events, admission: AdaptiveLimit | None, clock: Clock) -> Any:
+        """What the middleware does."""
+        # The web extra is optional.
+        from seawall.web.client_address import client_behind  # noqa: PLC0415
+        from seawall.web.install import PROBES  # noqa: PLC0415
+        from seawall.web.middleware import Layer  # noqa: PLC0415
+        from seawall.web.problems import Problems  # noqa: PLC0415
+
+        settings = self.settings
+        return Layer(
+            timeout=settings.request_timeout,
+            body_limit=settings.body_limit or None,
+            headers=SECURITY_HEADERS,
+            client=client_behind(settings.trusted_proxies),
+            recorders=self._recorders,
+            admission=admission,
+            exempt=PROBES,
+            problems=Problems(development=settings.development, events=events),
+            clock=clock,
+        )
+
+    def expose(self, accept: str) -> tuple[bytes, str]:
+        """All metrics, and their content type, for who sends this `Accept` header."""
+        self.metrics.refresh()
+        open_metrics = wants_open_metrics(accept)
+        totals = None if self._shared is None else self._shared.totals()
+        body = expose(self.metrics, open_metrics=open_metrics, totals=totals)
+        return body, OPEN_METRICS if open_metrics else TEXT

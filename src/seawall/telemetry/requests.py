@@ -1,0 +1,167 @@
+"""What is counted and written down of each request."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Protocol
+
+from seawall.core.correlation import Correlation
+from seawall.telemetry import catalogue
+from seawall.telemetry.metrics import CounterSeries, HistogramSeries, Metrics
+
+_access = logging.getLogger("seawall.access")
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"})
+"""Those that are counted under their own name; a client may send any."""
+
+
+class ServedLike(Protocol):
+    """A request that was served; `seawall.web.middleware.Served` is one."""
+
+    @property
+    def at(self) -> float:
+        """When it came, as seconds of the epoch."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """As it was sent."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """As it was sent, without the query."""
+        ...
+
+    @property
+    def route(self) -> str:
+        """The template of the route that took it."""
+        ...
+
+    @property
+    def status(self) -> int:
+        """The answer's status; 499 for a client that left before."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Until the answer was through."""
+        ...
+
+    @property
+    def client(self) -> str:
+        """The address of who sent it."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes of the answer's body."""
+        ...
+
+    @property
+    def correlation(self) -> Correlation:
+        """What it is called."""
+        ...
+
+
+class RequestMetrics:
+    """Counts requests by method, route and status, their durations by method and route, and those under way."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._requests = metrics.declare(catalogue.HTTP_REQUESTS)
+        self._seconds = metrics.declare(catalogue.HTTP_SECONDS)
+        self._active = metrics.declare(catalogue.HTTP_ACTIVE).labels()
+        self._bytes = metrics.declare(catalogue.HTTP_BYTES).labels()
+        self._known: dict[tuple[str, str, int], tuple[CounterSeries, HistogramSeries]] = {}
+
+    def began(self) -> None:
+        """One has come."""
+        self._active.inc()
+
+    def ended(self, served: ServedLike) -> None:
+        """Count it."""
+        self._active.dec()
+        key = (served.method, served.route, served.status)
+        known = self._known.get(key)
+        if known is None:
+            known = self._find(*key)
+        count, seconds = known
+        count.inc()
+        work = served.correlation
+        seconds.observe(served.seconds, work.trace_id if work.sampled else None)
+        self._bytes.inc(served.size)
+
+    def _find(self, method: str, route: str, status: int) -> tuple[CounterSeries, HistogramSeries]:
+        shown = method if method in METHODS else "OTHER"
+        found = self._requests.labels(shown, route, status), self._seconds.labels(shown, route)
+        if shown == method and found[0].labels[1] == route:
+            self._known[method, route, status] = found
+        return found
+
+
+class AccessLog:
+    """Writes a line of JSON for each request; probes that are answered well are not worth one.
+
+    write: takes a line. quiet: paths of probes. moment: the time as text, of seconds of the epoch.
+    """
+
+    def __init__(
+        self, write: Callable[[bytes], None], *, quiet: frozenset[str], moment: Callable[[float], str]
+    ) -> None:
+        self._write = write
+        self._quiet = quiet
+        self._moment = moment
+
+    def began(self) -> None:
+        """Nothing is known of it yet."""
+
+    def ended(self, served: ServedLike) -> None:
+        """Write its line."""
+        status, path = served.status, served.path
+        if path in self._quiet and status < 400:  # noqa: PLR2004
+            return
+        method, work = served.method, served.correlation
+        line = (
+            f'{{"time": "{self._moment(served.at)}", "level": "info", "logger": "seawall.access", '
+            f'"message": {quoted(f"{method} {path} {status}")}, "request_id": "{work.request_id}", '
+            f'"trace_id": "{work.trace_id}", "span_id": "{work.span_id}", "method": {quoted(method)}, '
+            f'"path": {quoted(path)}, "route": {quoted(served.route)}, "status": {status}, '
+            f'"duration_ms": {served.seconds * 1000:.2f}, "size": {served.size}, "client": {quoted(served.client)}}}\n'
+        )
+        self._write(line.encode())
+
+
+class LoggedAccess:
+    """The same, as a record of the logger `seawall.access`, for whatever formats those."""
+
+    def __init__(self, *, quiet: frozenset[str]) -> None:
+        self._quiet = quiet
+
+    def began(self) -> None:
+        """Nothing is known of it yet."""
+
+    def ended(self, served: ServedLike) -> None:
+        """Write its line."""
+        if served.path not in self._quiet or served.status >= 400:  # noqa: PLR2004
+            took = served.seconds * 1000
+            extra = {
+                "method": served.method, "path": served.path, "route": served.route, "status": served.status,
+                "duration_ms": round(took, 2), "size": served.size, "client": served.client,
+            }  # fmt: skip
+            _access.info("%s %s %d %.1f ms", served.method, served.path, served.status, took, extra=extra)
+
+
+class Ring:
+    """The last requests, the newest last, to be looked at. most: how many."""
+
+    def __init__(self, most: int = 500) -> None:
+        self.requests: deque[ServedLike] = deque(maxlen=most)
+
+    def began(self) -> None:
+        """Nothing to see yet."""
+
+    def ended(self, served: ServedLike) -> None:
+        """Keep it."""
+        self.requests.append(served)

@@ -1,0 +1,197 @@
+"""Where log lines go: a thread writes them, so that no request waits for a disk, a pipe or a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from pathlib import Path
+from typing import Protocol
+
+from seawall.core import OptionError
+from seawall.core.options import number
+
+PAUSE = 0.01
+"""Seconds in which lines are gathered, so that one write takes many."""
+_BATCH = 1000
+_AGAIN = 1.0
+
+
+class Output(Protocol):
+    """What bytes are written to."""
+
+    def write(self, data: bytes) -> None:
+        """Write all of it. Raises `OSError`."""
+        ...
+
+
+class Descriptor:
+    """An open file, such as standard error (2)."""
+
+    def __init__(self, number: int = 2) -> None:
+        self._number = number
+
+    def write(self, data: bytes) -> None:
+        """Write all of it."""
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self._number, left) :]
+
+
+class RotatedFile:
+    """A file that becomes `name.1`, `name.2` … when it has `most_bytes`; `keep` of those stay.
+
+    Several processes may write to it, and others (logrotate) may move it away. Raises `OptionError` when it can't be
+    opened.
+    """
+
+    def __init__(self, path: Path, *, most_bytes: int = 10_000_000, keep: int = 5) -> None:
+        number("LOG_FILE", "most_bytes", most_bytes, at_least=1, integer=True)
+        number("LOG_FILE", "keep", keep, at_least=0, integer=True)
+        self._path = path
+        self._most = most_bytes
+        self._keep = keep
+        self._file = -1
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._open()
+        except OSError as error:
+            raise OptionError("logs", "LOG_FILE", str(path), f"a file one can write to ({error.strerror})") from error
+
+    def write(self, data: bytes) -> None:
+        """Write all of it, into a new file where this one has been moved away or is full."""
+        try:
+            moved = os.stat(self._path).st_ino != os.fstat(self._file).st_ino
+        except FileNotFoundError:
+            moved = True
+        if moved:
+            self._open()
+        elif os.fstat(self._file).st_size + len(data) > self._most:
+            self._rotate()
+        Descriptor(self._file).write(data)
+
+    def _open(self) -> None:
+        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = file
+
+    def _rotate(self) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            # Another process may have done it while this one waited.
+            if os.stat(self._path).st_ino == os.fstat(self._file).st_ino and os.fstat(self._file).st_size:
+                for place in range(self._keep - 1, 0, -1):
+                    with contextlib.suppress(FileNotFoundError):
+                        self._numbered(place).replace(self._numbered(place + 1))
+                if self._keep:
+                    self._path.replace(self._numbered(1))
+                else:
+                    self._path.unlink()
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._open()
+
+    def _numbered(self, place: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{place}")
+
+
+class Sink:
+    """Takes lines at once, whatever becomes of them; a thread writes them to `output`.
+
+    most: lines that wait at one time. While the output stalls or fails, what is beyond that is dropped and counted.
+    """
+
+    def __init__(self, output: Output, *, most: int = 10_000) -> None:
+        number("Sink", "most", most, at_least=1, integer=True)
+        self.dropped = 0
+        """Lines that were never written."""
+        self.written = 0
+        self._output = output
+        self._most = most
+        self._lines: deque[bytes] = deque()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._starting = threading.Lock()
+        sinks.add(self)
+
+    def write(self, line: bytes) -> None:
+        """Take a line, which ends in a newline. Never waits, never raises."""
+        if len(self._lines) >= self._most:
+            self.dropped += 1
+            return
+        self._lines.append(line)
+        if not self._wake.is_set():
+            self._wake.set()
+            if self._thread is None:
+                self._start()
+
+    def flush(self, timeout: float = 2.0) -> bool:
+        """Wait until all lines are written, for so many seconds at most; whether they are."""
+        until = time.monotonic() + timeout
+        while self._lines or self._wake.is_set():
+            if self._thread is None or time.monotonic() > until:
+                return False
+            time.sleep(PAUSE / 5)
+        return True
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Write what is left, within `timeout` seconds, and end the thread."""
+        thread = self._thread
+        self._closing = True
+        self._wake.set()
+        if thread is not None:
+            thread.join(timeout)
+
+    def forked(self) -> None:
+        """This is a new process, in which the thread isn't running; what waited is the other's to write."""
+        self._lines.clear()
+        self._wake = threading.Event()
+        self._starting = threading.Lock()
+        self._thread = None
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                # A daemon: a stalled output must not keep a process from ending. `close` waits for the rest.
+                self._thread = threading.Thread(target=self._run, name="seawall-logs", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            if not self._closing:
+                time.sleep(PAUSE)
+            self._wake.clear()
+            while self._lines:
+                self._write_some()
+            if self._closing:
+                return
+
+    def _write_some(self) -> None:
+        batch = [self._lines.popleft() for _ in range(min(_BATCH, len(self._lines)))]
+        try:
+            self._output.write(b"".join(batch))
+        except (OSError, ValueError):  # a full disk, a closed pipe
+            self.dropped += len(batch)
+            if not self._closing:
+                time.sleep(_AGAIN)
+        else:
+            self.written += len(batch)
+
+
+sinks: weakref.WeakSet[Sink] = weakref.WeakSet()
+"""Those of this process."""
+
+
+def _forked() -> None:
+    for sink in list(sinks):
+        sink.forked()
+
+
+os.register_at_fork(after_in_child=_forked)
