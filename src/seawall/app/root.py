@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from seawall.app.draining import delayed_end
 from seawall.app.signals import Signals
@@ -65,7 +66,7 @@ class Seawall:
         self._lifecycle = Lifecycle()
         self._cache_breaker: CircuitBreaker | None = None
         self._started = self._ready = False
-        self._installed: WeakSet[Any] = WeakSet()
+        self._installed: WeakKeyDictionary[Any, weakref.ref[Any]] = WeakKeyDictionary()
         self._signals = Signals(self.metrics, self.events)
         self._signals.mirror_calls(lambda: self.breakers, self._limits)
         self.health.add(Check("disk", disk_space("/"), critical=False, ttl=10.0))
@@ -198,20 +199,24 @@ class Seawall:
         return await self.health.run()
 
     def install(self, app: App) -> App:
-        """Put the layer on a FastAPI or Starlette app, and return it; doing it twice changes nothing.
+        """Put the layer on an app, and return it; doing it twice changes nothing.
 
         Adds the middleware, problem responses, `/health`, `/metrics` and `/admin`, and starts and stops the parts
-        around the app's own lifespan.
+        around the app's own lifespan. A FastAPI or Starlette app is changed; around any other that speaks ASGI another
+        app is put, and returned.
         """
         if app in self._installed:
-            return app
-        self._installed.add(app)
+            return cast("App", self._installed[app]())
         try:
-            from seawall.web.install import install  # noqa: PLC0415 - the web extra is optional
+            from seawall.web.any_asgi import around  # noqa: PLC0415 - the web extra is optional
+            from seawall.web.install import install  # noqa: PLC0415
         except ImportError as error:
             raise MissingExtraError("Seawall.install", error.name or "starlette", "web") from error
-        install(app, self._web())
-        return app
+        layered: Any = app if hasattr(app, "add_exception_handler") else around(app)
+        # Whoever has the layered app has the one inside, so neither keeps the other from being freed.
+        self._installed[app] = self._installed[layered] = weakref.ref(layered)
+        install(layered, self._web())
+        return cast("App", layered)
 
     def _web(self) -> Any:
         from seawall.web.install import PROBES, WebParts  # noqa: PLC0415 - the web extra is optional

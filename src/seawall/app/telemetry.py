@@ -42,6 +42,7 @@ class Telemetry:
         self._process = ProcessMetrics(metrics)
         self._shared: SharedFolder | None = None
         self._recorders: tuple[Any, ...] = ()
+        self._sockets: tuple[Any, ...] = ()
         dropped = metrics.declare(catalogue.LOG_LINES_DROPPED).labels()
         if logs is not None:
             lines = metrics.declare(catalogue.LOG_LINES)
@@ -76,12 +77,13 @@ class Telemetry:
 
     def look_at_requests(self, quiet: frozenset[str]) -> None:
         """Make what is told of each request. quiet: paths not worth a line in the log."""
-        recorders: list[Any] = [RequestMetrics(self.metrics), self.ring]
+        counted = RequestMetrics(self.metrics)
+        recorders: list[Any] = [counted, self.ring]
         if self._logs is not None and self._logs.json_format:
             recorders.append(AccessLog(self._logs.access, quiet=quiet, moment=moment))
         else:
             recorders.append(LoggedAccess(quiet=quiet))
-        self._recorders = tuple(recorders)
+        self._recorders, self._sockets = tuple(recorders), (counted,)
 
     def layer(self, events: Events, admission: AdaptiveLimit | None, clock: Clock) -> Any:
         """What the middleware does."""
@@ -98,6 +100,7 @@ class Telemetry:
             headers=SECURITY_HEADERS,
             client=client_behind(settings.trusted_proxies),
             recorders=self._recorders,
+            sockets=self._sockets,
             admission=admission,
             exempt=PROBES,
             problems=Problems(development=settings.development, events=events),

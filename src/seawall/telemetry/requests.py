@@ -67,13 +67,15 @@ class ServedLike(Protocol):
 
 
 class RequestMetrics:
-    """Counts requests by method, route and status, their durations by method and route, and those under way."""
+    """Counts requests by method, route and status, their durations by method and route, those under way, websockets."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._requests = metrics.declare(catalogue.HTTP_REQUESTS)
         self._seconds = metrics.declare(catalogue.HTTP_SECONDS)
         self._active = metrics.declare(catalogue.HTTP_ACTIVE).labels()
         self._bytes = metrics.declare(catalogue.HTTP_BYTES).labels()
+        self._sockets = metrics.declare(catalogue.WEBSOCKETS_ACTIVE).labels()
+        self._socket_seconds = metrics.declare(catalogue.WEBSOCKET_SECONDS)
         self._known: dict[tuple[str, str, int], tuple[CounterSeries, HistogramSeries]] = {}
 
     def began(self) -> None:
@@ -92,6 +94,15 @@ class RequestMetrics:
         work = served.correlation
         seconds.observe(served.seconds, work.trace_id if work.sampled else None)
         self._bytes.inc(served.size)
+
+    def opened(self) -> None:
+        """A websocket has come."""
+        self._sockets.inc()
+
+    def closed(self, route: str, seconds: float) -> None:
+        """It has gone."""
+        self._sockets.dec()
+        self._socket_seconds.labels(route).observe(seconds)
 
     def _find(self, method: str, route: str, status: int) -> tuple[CounterSeries, HistogramSeries]:
         shown = method if method in METHODS else "OTHER"

@@ -55,6 +55,18 @@ class Recorder(Protocol):
         ...
 
 
+class SocketRecorder(Protocol):
+    """Is told of websockets."""
+
+    def opened(self) -> None:
+        """One has come."""
+        ...
+
+    def closed(self, route: str, seconds: float) -> None:
+        """It has gone, after so long."""
+        ...
+
+
 class Admission(Protocol):
     """Says how many requests may be under way at once; `seawall.resilience.AdaptiveLimit` is one."""
 
@@ -92,7 +104,8 @@ class Layer:
 
     timeout: seconds for a request whose caller sends no `Request-Timeout`; a caller may ask for less, not more.
     body_limit: the bytes a request's body may have. headers: on every response that doesn't set them itself.
-    client: who sent a request. recorders: told of each. admission: sheds load, except from `exempt` paths. tracer:
+    client: who sent a request. recorders, sockets: told of each
+    request and websocket. admission: sheds load, except from `exempt` paths. tracer:
     records traces. problems: answers errors.
     """
 
@@ -101,6 +114,7 @@ class Layer:
     headers: Sequence[tuple[bytes, bytes]] = ()
     client: Callable[[Scope], str] = client_of
     recorders: Sequence[Recorder] = ()
+    sockets: Sequence[SocketRecorder] = ()
     admission: Admission | None = None
     exempt: frozenset[str] = frozenset()
     tracer: Tracer | None = None
@@ -141,14 +155,22 @@ class SeawallMiddleware:
                 self._expiries = Expiries(loop, loop.time)
             await _Exchange(self._layer, self._expiries, scope, receive, send).serve(self._app)
         elif scope["type"] == "websocket":
-            work, _ = _identify(self._layer, dict(scope["headers"]), scope)
-            token = correlation.current.set(work)
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                correlation.current.reset(token)
+            await self._talk(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    async def _talk(self, scope: Scope, receive: Receive, send: Send) -> None:
+        work, _ = _identify(self._layer, dict(scope["headers"]), scope)
+        root, began, sockets = scope.get("root_path", ""), perf_counter(), self._layer.sockets
+        token = correlation.current.set(work)
+        for recorder in sockets:
+            recorder.opened()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            for recorder in sockets:
+                recorder.closed(template_of(scope, root), perf_counter() - began)
+            correlation.current.reset(token)
 
 
 def _identify(layer: Layer, headers: Mapping[bytes, bytes], scope: Scope) -> tuple[Correlation, str | None]:

@@ -23,6 +23,9 @@ from seawall.core import correlation, deadline
 from seawall.core.correlation import Correlation
 from seawall.resilience import AIMD, AdaptiveLimit
 from seawall.settings import Settings
+from seawall.telemetry.exposition import expose
+from seawall.telemetry.metrics import Metrics
+from seawall.telemetry.requests import RequestMetrics
 from seawall.web.middleware import Layer, SeawallMiddleware, Served
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -427,7 +430,8 @@ def test_a_websocket_has_ids_and_no_deadline():
         await websocket.accept()
         await websocket.close()
 
-    app, _ = layered(WebSocketRoute("/ws", talk))
+    metrics = Metrics()
+    app, _ = layered(WebSocketRoute("/ws/{job}", talk), sockets=(RequestMetrics(metrics),))
 
     async def main() -> None:
         messages: list[Message] = []
@@ -439,7 +443,7 @@ def test_a_websocket_has_ids_and_no_deadline():
             messages.append(message)
 
         scope = {
-            "type": "websocket", "path": "/ws", "raw_path": b"/ws", "query_string": b"", "root_path": "",
+            "type": "websocket", "path": "/ws/3", "raw_path": b"/ws/3", "query_string": b"", "root_path": "",
             "headers": [(b"traceparent", f"00-{TRACE}-{SPAN}-01".encode())], "subprotocols": [], "asgi": {},
             "scheme": "ws", "client": ("192.0.2.7", 1), "server": ("test", 80),
         }  # fmt: skip
@@ -449,3 +453,6 @@ def test_a_websocket_has_ids_and_no_deadline():
     asyncio.run(main())
     assert seen[0] is not None
     assert seen[0].trace_id == TRACE
+    text = expose(metrics).decode()
+    assert 'websocket_connection_duration_seconds_count{route="/ws/{job}"} 1' in text
+    assert "websocket_connections_active 0" in text
