@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from itertools import accumulate
 from typing import Any
 
 from seawall.telemetry.metrics import Family, HistogramSeries, Kind, Metric, Metrics
@@ -53,30 +53,45 @@ def _family(lines: list[str], family: Family[Any], *, open_metrics: bool, totals
             numbers = series.read(metric.width)
         if numbers is None or len(numbers) != metric.width or len(labels) != len(metric.labels):
             continue
-        shown = ",".join(f'{name}="{_escape(value)}"' for name, value in zip(metric.labels, labels, strict=True))
         if metric.kind is Kind.HISTOGRAM:
             exemplars = series.exemplars if open_metrics and isinstance(series, HistogramSeries) else None
-            lines.extend(_histogram(metric, shown, numbers, exemplars))
+            _histogram(lines, _starts(family, labels), numbers, exemplars)
         else:
-            lines.append(
-                f"{metric.name}{{{shown}}} {_number(numbers[0])}" if shown else f"{metric.name} {_number(numbers[0])}"
-            )
+            lines.append(_starts(family, labels)[0] + _number(numbers[0]))
+
+
+def _starts(family: Family[Any], labels: tuple[str, ...]) -> tuple[str, ...]:
+    """How the lines of one series begin; put together once."""
+    known = family.starts.get(labels)
+    if known is None:
+        known = family.starts[labels] = _begin(family.metric, labels)
+    return known
+
+
+def _begin(metric: Metric, labels: tuple[str, ...]) -> tuple[str, ...]:
+    shown = ",".join(f'{name}="{_escape(value)}"' for name, value in zip(metric.labels, labels, strict=True))
+    all_labels = f"{{{shown}}}" if shown else ""
+    if metric.kind is not Kind.HISTOGRAM:
+        return (f"{metric.name}{all_labels} ",)
+    before = f'{metric.name}_bucket{{{shown}{"," if shown else ""}le="'
+    buckets = [f'{before}{bound}"}} ' for bound in (*map(float, metric.buckets), "+Inf")]
+    return (*buckets, f"{metric.name}_sum{all_labels} ", f"{metric.name}_count{all_labels} ")
 
 
 def _histogram(
-    metric: Metric, shown: str, numbers: list[float], exemplars: dict[int, tuple[str, float]] | None
-) -> Iterable[str]:
-    before = f'{metric.name}_bucket{{{shown}{"," if shown else ""}le="'
-    so_far = 0.0
-    for place, bound in enumerate((*metric.buckets, math.inf)):
-        so_far += numbers[place]
-        line = f'{before}{"+Inf" if bound == math.inf else float(bound)}"}} {_number(so_far)}'
-        if exemplars is not None and (exemplar := exemplars.get(place)) is not None:
-            line += f' # {{trace_id="{exemplar[0]}"}} {_number(exemplar[1])}'
-        yield line
-    labels = f"{{{shown}}}" if shown else ""
-    yield f"{metric.name}_sum{labels} {_number(numbers[-1])}"
-    yield f"{metric.name}_count{labels} {_number(so_far)}"
+    lines: list[str],
+    starts: tuple[str, ...],
+    numbers: list[float],
+    exemplars: dict[int, tuple[str, float]] | None,
+) -> None:
+    counts = [str(int(count)) for count in accumulate(numbers[:-1])]
+    told = [start + count for start, count in zip(starts, counts, strict=False)]
+    if exemplars:
+        for place, (trace_id, value) in exemplars.copy().items():
+            told[place] += f' # {{trace_id="{trace_id}"}} {_number(value)}'
+    lines += told
+    lines.append(starts[-2] + _number(numbers[-1]))
+    lines.append(starts[-1] + counts[-1])
 
 
 def _number(value: float) -> str:

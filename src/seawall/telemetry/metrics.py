@@ -171,6 +171,8 @@ class Family(Generic[S]):
         self.metric = metric
         self.series: dict[tuple[str, ...], S] = {}
         self.refused = 0
+        self.starts: dict[tuple[str, ...], tuple[str, ...]] = {}
+        """How the exposition begins the lines of each series."""
         self._make = make
         self._most = most
 

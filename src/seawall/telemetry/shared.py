@@ -14,8 +14,7 @@ import logging
 import mmap
 import os
 import time
-from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -186,20 +185,24 @@ class _OtherFile:
             data = self._values.read_bytes()
         except OSError:  # another process has folded and removed it
             return
-        numbers = array("d", data[: len(data) // 8 * 8])
+        numbers: Sequence[float] = memoryview(data[: len(data) // 8 * 8]).cast("d")
         for name, labels, place, width, kind, across in self._series:
             if only_lasting and kind is Kind.GAUGE:
                 continue
-            of_metric = totals.setdefault(name, {})
-            found, known = numbers[place : place + width], of_metric.get(labels)
+            of_metric = totals.get(name)
+            if of_metric is None:
+                of_metric = totals[name] = {}
+            known = of_metric.get(labels)
             if known is None:
-                of_metric[labels] = list(found)
-            elif len(known) != len(found):
+                of_metric[labels] = list(numbers[place : place + width])
+            elif len(known) != width:
                 continue  # a process of another version, with other buckets
             elif kind is Kind.GAUGE and across is not Across.SUM:
-                known[0] = (max if across is Across.MAX else min)(known[0], found[0])
+                known[0] = (max if across is Across.MAX else min)(known[0], numbers[place])
+            elif width == 1:
+                known[0] += numbers[place]
             else:
-                of_metric[labels] = list(map(add, known, found))
+                of_metric[labels] = list(map(add, known, numbers[place : place + width]))
 
 
 class _Archive:
