@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, HTTPException, Query
+from fastapi import APIRouter, Header, Query
 
 from podcasts.billing import Billing
 from podcasts.catalogue import FIRST_PAGE, Catalogue
@@ -33,26 +34,12 @@ from podcasts.models import (
     User,
 )
 from podcasts.store import Store
-from seawall.core import OptionError, SeawallError
+from seawall.core import OptionError
+from seawall.errors import InvalidStateError, ValidationError
 
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 After = Annotated[UUID | None, Query(description="The id of the last one on the page before.")]
 TenantHeader = Annotated[Tenant, Header(alias="X-Tenant", description="Whose data it is.")]
-
-
-class NoCopyError(SeawallError):
-    """A campaign has no ad-read yet."""
-
-    code = "no-copy"
-    status = 409
-    public = True
-
-    def __init__(self, campaign_id: UUID) -> None:
-        super().__init__(campaign_id)
-        self.campaign_id = campaign_id
-
-    def __str__(self) -> str:
-        return f"campaign {self.campaign_id} has no ad-read yet; write one with POST /api/v1/campaigns/{{id}}/copy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +142,7 @@ def _campaigns(api: APIRouter, parts: Parts) -> None:
         try:
             return await store.events(campaign.id, after=after, limit=limit)
         except OptionError as error:
-            raise HTTPException(422, str(error)) from error
+            raise ValidationError("query.after", "is no `next` of a page of these events") from error
 
     @api.get("/campaigns/{id}/analytics", tags=["campaigns"])
     async def analyse_campaign(id: UUID, tenant: TenantHeader = MAIN) -> Analytics:  # noqa: A002
@@ -192,23 +179,12 @@ def _orders(api: APIRouter, parts: Parts) -> None:
         """Send the ad-read to the podcast's host."""
         campaign = await store.get(Campaign, id, tenant=tenant)
         if campaign.ad_read is None:
-            raise NoCopyError(id)
+            first = "It has no ad-read yet; write one with POST /api/v1/campaigns/{id}/copy."
+            raise InvalidStateError("campaign", id, user_message=first)
         podcast = await store.get(Podcast, campaign.podcast_id, tenant=tenant)
         return await parts.mailer.send_copy(campaign, podcast)
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    schema = {
-        "type": "object",
-        "required": ["type", "title", "status"],
-        "properties": {
-            "type": {"type": "string"},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
-        },
-    }
-    return {
-        status: {"description": "Problem", "content": {"application/problem+json": {"schema": schema}}}
-        for status in statuses
-    }
+    """Declared for the documentation; the layer fills in what a problem looks like."""
+    return {status: {"description": HTTPStatus(status).phrase} for status in statuses}

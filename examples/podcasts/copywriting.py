@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,6 +31,7 @@ from seawall.resilience import (
     Timeout,
 )
 from seawall.resilience.httpx2 import PipelineTransport
+from seawall.telemetry.logs import api_call
 
 SERVER_ERROR = 500
 TOO_MANY_REQUESTS = 429
@@ -64,11 +65,20 @@ class Copywriter:
         self._replicate_http = httpx.AsyncHTTPTransport()
         self._replicate = ReplicateClient(replicate.key, base_url=replicate.url, transport=self._replicate_http)
 
-        def behind(name: str, write: Callable[[str], Any]) -> Callable[[str], Any]:
+        def behind(name: str, write: Callable[[str], Awaitable[Copy]]) -> Callable[[str], Any]:
             pipeline = provider_pipeline(sea, name, config)
             self._breakers[name] = sea.breakers[name]
-            return pipeline(write)
 
+            async def write_and_tell(text: str) -> Copy:
+                with api_call(name) as call:
+                    copy = await write(text)
+                    call.model, call.tokens = copy.model, copy.tokens
+                tokens.inc(copy.tokens, provider=name)
+                return copy
+
+            return pipeline(write_and_tell)
+
+        tokens = sea.metrics.counter("ad_read_tokens_total", "Tokens that ad-reads took.", labels=("provider",))
         self._breakers: dict[str, CircuitBreaker] = {}
         first = behind("openai", self.with_openai)
         others = [

@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from seawall.errors import ValidationError
+
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Tenant = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
@@ -29,7 +31,7 @@ class NewPodcast(Model):
     title: Name
     host: Name
     email: Email
-    listeners: Annotated[int, Field(ge=0)] = 0
+    listeners: Annotated[int, Field(ge=0, le=10_000_000_000)] = 0
 
 
 class Podcast(NewPodcast):
@@ -120,8 +122,7 @@ class NewEvent(Model):
     @model_validator(mode="after")
     def _only_purchases_have_an_amount(self) -> Self:
         if (self.kind == "redemption") is not (self.amount is not None):
-            message = "a redemption has an amount, and nothing else has"
-            raise ValueError(message)
+            raise ValidationError("amount", "is what a redemption has, and nothing else")
         return self
 
 

@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from podcasts.models import Campaign, Event, Events, Podcast, Sponsor, User
 from podcasts.tables import attribution_events, campaigns, podcasts, sponsors, tenants, users
-from seawall.core import SeawallError
 from seawall.database import CommitUnknownError, Database
 from seawall.database.pagination import page_by_key
+from seawall.errors import AlreadyExistsError, NotFoundError
 
 T = TypeVar("T", User, Podcast, Sponsor, Campaign)
 
@@ -28,37 +28,6 @@ _TABLES: Mapping[type[BaseModel], Table] = {
     Campaign: campaigns,
     Event: attribution_events,
 }
-
-
-class NotFoundError(SeawallError):
-    """There is no such thing."""
-
-    code = "not-found"
-    status = 404
-    public = True
-
-    def __init__(self, resource: str, id: UUID) -> None:  # noqa: A002 - what the caller calls it
-        super().__init__(resource, id)
-        self.resource = resource
-        self.id = id
-
-    def __str__(self) -> str:
-        return f"there is no {self.resource} {self.id}"
-
-
-class ConflictError(SeawallError):
-    """There is one already."""
-
-    code = "conflict"
-    status = 409
-    public = True
-
-    def __init__(self, resource: str) -> None:
-        super().__init__(resource)
-        self.resource = resource
-
-    def __str__(self) -> str:
-        return f"there is such a {self.resource} already"
 
 
 class Total(NamedTuple):
@@ -77,11 +46,11 @@ class Store:
         self._add = database.transaction()(self._add_in)
 
     async def add(self, item: T) -> T:
-        """Keep `item`, and its tenant with its first. Raises `ConflictError` where there is such a one already."""
+        """Keep `item`, and its tenant with its first. Raises `AlreadyExistsError` where it is there."""
         try:
             await self._add(item)
         except IntegrityError as error:
-            raise ConflictError(_word(type(item))) from error
+            raise AlreadyExistsError(_word(type(item))) from error
         self._known.add(item.tenant)
         return item
 
@@ -123,7 +92,7 @@ class Store:
         return [row["slug"] for row in await self._database.fetch(select(tenants.c.slug).order_by(tenants.c.slug))]
 
     async def record(self, event: Event) -> Event:
-        """Keep an event; one with its id that is there already stays. Raises `ConflictError` if that is another's."""
+        """Keep an event; one with its id that is there stays. Raises `AlreadyExistsError` if that is another's."""
         new = self._insert(attribution_events).values(**_row(event)).on_conflict_do_nothing(index_elements=["id"])
         if await self._surely(new.returning(attribution_events.c.id)):
             return event
@@ -131,7 +100,7 @@ class Store:
         rows = await self._database.fetch(query, use_read_replica=False)
         kept = Event.model_validate(dict(rows[0]))
         if kept.campaign_id != event.campaign_id:
-            raise ConflictError("event")
+            raise AlreadyExistsError("event", event.id)
         return kept
 
     async def events(self, campaign_id: UUID, *, after: str | None, limit: int) -> Events:

@@ -115,7 +115,7 @@ def test_mail_is_not_sent_twice_when_it_is_unknown_whether_it_went_out(service):
 
 def test_mail_without_copy_is_a_conflict(service):
     answer = service.post(f"/campaigns/{service.campaign()}/mail")
-    assert (answer.status_code, answer.json()["type"]) == (409, "urn:seawall:problem:no-copy")
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:seawall:problem:invalid-state")
 
 
 def test_every_error_is_a_problem_with_the_requests_id(service):
@@ -253,6 +253,10 @@ def test_logs_are_json_lines_with_the_requests_id_and_no_secret(service):
         mine = [line for line in lines if (line.get("request_id"), line["logger"]) == ("find-me", "seawall.access")]
     assert [line["status"] for line in mine] == [200]
     assert "sk_test_demo" not in Path(service.log).read_text()
+    [call] = [line for line in lines if (line.get("request_id"), line["logger"]) == ("find-me", "seawall.calls")]
+    assert (call["provider"], call["level"], call["trace_id"]) == ("openai", "info", mine[0]["trace_id"])
+    assert call["tokens"] > 0
+    assert "Acme Coffee" not in json.dumps(call)
 
 
 def test_openapi_describes_every_endpoint_and_its_problems(service):
@@ -328,7 +332,7 @@ class TestDatabase:
         listed = service.http.get(f"/api/v1/campaigns/{campaign}/events").json()
         assert [each["id"] for each in listed["items"]] == [event["id"]]
         elsewhere = service.post(f"/campaigns/{service.campaign()}/events", event)
-        assert (elsewhere.status_code, elsewhere.json()["type"]) == (409, "urn:seawall:problem:conflict")
+        assert (elsewhere.status_code, elsewhere.json()["type"]) == (409, "urn:seawall:problem:already-exists")
 
     def test_events_come_newest_first_in_pages(self, service):
         campaign = service.campaign()
@@ -357,7 +361,7 @@ class TestDatabase:
         headers = {"x-tenant": "north-coast"}
         assert service.post("/users", user, **headers).status_code == 201
         again = service.post("/users", user, **headers)
-        assert (again.status_code, again.json()["detail"]) == (409, "there is such a user already")
+        assert (again.status_code, again.json()["detail"]) == (409, "There is such a user already.")
         assert service.post("/users", user, **{"x-tenant": "harbour"}).status_code == 201
         listed = service.http.get("/api/v1/users", headers=headers).json()
         assert [each["email"] for each in listed] == [user["email"]]

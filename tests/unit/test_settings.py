@@ -64,3 +64,63 @@ def test_the_database_is_read_from_the_environment_and_its_urls_are_secret():
     with pytest.raises(SettingsError, match="DATABASE_URL") as caught:
         Settings.from_env({"DATABASE_URL": "mysql://app:sesame@db/app"})
     assert "sesame" not in str(caught.value)
+
+
+def test_levels_proxies_and_the_rest_of_the_request_path():
+    settings = Settings.from_env(
+        {
+            "LOG_LEVELS": "seawall.cache=debug, httpx2=WARNING",
+            "SEAWALL_TRUSTED_PROXIES": "10.0.0.0/8, ::1",
+            "SEAWALL_DRAIN_DELAY": "0",
+            "SEAWALL_BODY_LIMIT": "0",
+            "TRACE_SAMPLE_RATE": "0.25",
+            "SENTRY_DSN": "https://key@sentry.example/7",
+            "ENVIRONMENT": "development",
+        }
+    )
+    assert settings.log_levels == {"seawall.cache": "DEBUG", "httpx2": "WARNING"}
+    assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
+    assert (settings.drain_delay, settings.body_limit, settings.trace_sample_rate) == (0.0, 0, 0.25)
+    assert settings.development
+    assert "key@" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "allowed"),
+    [
+        ("LOG_LEVELS", "seawall.cache", "logger=LEVEL"),
+        ("LOG_LEVELS", "seawall.cache=loud", "DEBUG, INFO"),
+        ("SEAWALL_TRUSTED_PROXIES", "proxy.example", "IP addresses"),
+        ("TRACE_SAMPLE_RATE", "2", "0 to 1"),
+        ("SENTRY_DSN", "sentry.example", "https://<key>"),
+        ("ENVIRONMENT", "a b", "a name"),
+        ("POSTGRES_READ_REPLICA_PORT", "70000", "1 to 65535"),
+        ("POSTGRES_READ_REPLICA_HOST", "a/b", "a host's name"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector", "http://"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_can(variable, text, allowed):
+    with pytest.raises(SettingsError, match=allowed):
+        Settings.from_env({variable: text})
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "url"),
+    [
+        ("db-2", None, "postgresql://app:sesame@db-2:5433/app"),
+        ("db-2", "6000", "postgresql://app:sesame@db-2:6000/app"),
+        ("::1", "6000", "postgresql://app:sesame@[::1]:6000/app"),
+    ],
+)
+def test_a_replica_may_be_named_by_its_host(host, port, url):
+    environment = {"DATABASE_URL": "postgresql://app:sesame@db-1:5433/app", "POSTGRES_READ_REPLICA_HOST": host}
+    settings = Settings.from_env(environment | ({} if port is None else {"POSTGRES_READ_REPLICA_PORT": port}))
+    assert settings.replica_urls == (url,)
+
+
+def test_a_file_gives_what_the_environment_does_not(tmp_path):
+    file = tmp_path / ".env"
+    file.write_text('# a comment\nLOG_LEVEL=ERROR\nexport SEAWALL_REQUEST_TIMEOUT="7"\n')
+    settings = Settings.from_env({"LOG_LEVEL": "DEBUG"}, file=file)
+    assert (settings.log_level, settings.request_timeout) == ("DEBUG", 7.0)
+    assert Settings.from_env({}, file=tmp_path / "nowhere") == Settings()

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.live import Live
 
 from podcasts.child import ChildError, child
+from podcasts.demo.budgets import budgets
 from podcasts.demo.checker import Checker
 from podcasts.demo.cluster import Cluster
 from podcasts.demo.readers import Readers
@@ -114,6 +115,7 @@ async def watch(world: World, seconds: float | None, console: Console, *, once: 
             stopping.cancel()
             ended = (await asyncio.gather(telling, stopping, return_exceptions=True))[0]
         console.print(summary(story))
+        console.print(await budgets(world.url))
     if isinstance(ended, Exception):
         console.print(f"[bold red]The story did not happen:[/] {ended}")
         return 1

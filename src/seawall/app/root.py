@@ -15,8 +15,10 @@ from weakref import WeakKeyDictionary
 from seawall.app.draining import delayed_end
 from seawall.app.signals import Signals
 from seawall.app.telemetry import Telemetry
+from seawall.app.tracing import Tracing
 from seawall.core import SYSTEM_CLOCK, Clock, Events, Lifecycle, MissingExtraError, Part, correlation
 from seawall.health import Check, HealthChecks, Report, disk_space, memory_space
+from seawall.profiling import Profiler
 from seawall.resilience import AdaptiveLimit, CircuitBreaker, Pipeline, Policy
 from seawall.settings import Settings
 from seawall.telemetry.logs import Logs
@@ -40,7 +42,8 @@ class Seawall:
     service: its name, in logs and health. settings: see `Settings`; read from the environment by `from_env`.
     categories: the cache's options by name; `CACHE_TTL_<CATEGORY>` in the environment overrules their ttl.
     events: the one stream into which every part reports; subscribe to it for what you want to see.
-    logs: where access lines go; `from_env` makes them for all of the process.
+    logs: where access lines go; `from_env` makes them for all of the process. tracer_provider: of
+    OpenTelemetry's SDK, to which spans go in place of one of our own.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Seawall:
         categories: Mapping[str, Freshness] | None = None,
         clock: Clock = SYSTEM_CLOCK,
         logs: Logs | None = None,
+        tracer_provider: Any = None,
     ) -> None:
         self.categories = dict(categories or {})
         self.service = service
@@ -61,7 +65,9 @@ class Seawall:
         """What is counted; declare the service's own here."""
         self.health = HealthChecks(clock=clock, events=self.events)
         """The checks; each part brings its own, add others."""
-        self._telemetry = Telemetry(service, self.settings, self.metrics, logs)
+        self.tracing = Tracing(service, self.settings, self.events, provider=tracer_provider, clock=clock)
+        """Who is told of traces and errors."""
+        self._telemetry = Telemetry(service, self.settings, self.metrics, logs, self.tracing)
         self._pipelines: dict[str, Pipeline] = {}
         self._lifecycle = Lifecycle()
         self._cache_breaker: CircuitBreaker | None = None
@@ -69,6 +75,12 @@ class Seawall:
         self._installed: WeakKeyDictionary[Any, weakref.ref[Any]] = WeakKeyDictionary()
         self._signals = Signals(self.metrics, self.events)
         self._signals.mirror_calls(lambda: self.breakers, self._limits)
+        self.profiler = Profiler(clock=clock, events=self.events)
+        """Measures functions and routes, stalls of the event loop, and profiles on demand."""
+        if self.settings.enable_profiling:
+            self.add(self.profiler, critical=False)
+        else:
+            self.profiler.stop()
         self.health.add(Check("disk", disk_space("/"), critical=False, ttl=10.0))
         self.health.add(Check("memory", memory_space(), critical=False, ttl=5.0))
 
@@ -146,6 +158,7 @@ class Seawall:
         self._cache_breaker = breaker
         self.add(cache, critical=False)
         self._signals.mirror_cache(cache)
+        self.tracing.hear_cache()
         return cache
 
     @cached_property
@@ -173,6 +186,7 @@ class Seawall:
         )
         self.add(database)
         self._signals.mirror_database(database)
+        self.tracing.hear_database()
         if "cache" in self.__dict__:
             self.cache.shared.consistency = database
         return database
@@ -222,7 +236,7 @@ class Seawall:
         from seawall.web.install import PROBES, WebParts  # noqa: PLC0415 - the web extra is optional
 
         telemetry, settings = self._telemetry, self.settings
-        telemetry.look_at_requests(PROBES)
+        telemetry.look_at_requests(PROBES, self.profiler)
         return WebParts(
             service=self.service,
             admin_token=settings.admin_token,
@@ -231,16 +245,25 @@ class Seawall:
             ring=telemetry.ring,
             levels=telemetry.levels,
             expose=telemetry.expose if settings.enable_metrics else None,
-            before_scrape=self.check,
+            before_scrape=self._look,
             pipelines=self._pipelines,
             breakers=lambda: self.breakers,
             cache=(self.cache, self.warmer) if "cache" in self.__dict__ else None,
             database=self.database if "database" in self.__dict__ else None,
             health=self.health,
+            profiler=self.profiler if settings.enable_profiling else None,
             started=lambda: self._started,
             ready=lambda: self._ready,
+            settings=settings.shown,
+            errors=_errors,
             running=self._running,
         )
+
+    async def _look(self) -> None:
+        """What metrics tell that has to be asked for."""
+        await self.check()
+        if "cache" in self.__dict__:
+            await self._signals.look_at_redis(self.cache)
 
     def _admission(self) -> AdaptiveLimit | None:
         if not self.settings.load_shedding:
@@ -271,6 +294,14 @@ class Seawall:
     def _drain(self) -> None:
         self._ready = False
         _logger.info("%s drains: readiness fails from now on", self.service)
+
+
+def _errors() -> dict[str, type[Exception]]:
+    """Those that services raise, by their codes."""
+    from seawall import errors  # noqa: PLC0415 - in development only
+
+    kinds = (getattr(errors, name) for name in errors.__all__)
+    return {kind.code: kind for kind in kinds if isinstance(kind, type) and issubclass(kind, errors.ServiceError)}
 
 
 def _request_id() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from seawall.core import Event, Events, Status
 from seawall.health import HealthChanged
 from seawall.health.memory import measure
+from seawall.profiling import LoopStalled
 from seawall.resilience import AdaptiveLimit, CircuitBreaker
 from seawall.resilience import events as calls
 from seawall.telemetry import catalogue
@@ -24,6 +26,8 @@ _logger = logging.getLogger("seawall")
 _STATES = {"closed": 0, "forced_closed": 0, "metrics_only": 0, "half_open": 1, "open": 2, "isolated": 3}
 _STATUSES = {Status.HEALTHY: 0, Status.DEGRADED: 1, Status.UNHEALTHY: 2}
 Count = Callable[[Any], None]
+PATIENCE = 0.5
+"""Seconds for a look at Redis before a scrape."""
 
 
 class Signals:
@@ -79,6 +83,7 @@ class Signals:
 
     def _count_errors(self) -> None:
         errors, health = self._family(catalogue.ERRORS), self._family(catalogue.HEALTH)
+        stalls = self._family(catalogue.LOOP_STALLS).labels()
 
         def changed(event: HealthChanged) -> None:
             health.labels(event.check).set(_STATUSES[event.new])
@@ -89,7 +94,16 @@ class Signals:
                     extra={"check": event.check, "old": event.old, "new": event.new},
                 )  # fmt: skip
 
+        def stalled(event: LoopStalled) -> None:
+            stalls.inc(event.count)
+            where = event.stack[-1] if event.stack else "unknown"
+            _logger.warning(
+                "the event loop stood still for %.2f s at %s", event.seconds, where,
+                extra={"seconds": event.seconds, "cpu": event.cpu, "stack_of_stall": event.stack, "count": event.count},
+            )  # fmt: skip
+
         self._known |= {
+            LoopStalled: stalled,
             HealthChanged: changed,
             ErrorAnswered: lambda event: errors.labels(event.code, event.category, event.severity).inc(),
         }
@@ -142,6 +156,22 @@ class Signals:
 
         self._metrics.before_scrape(refresh)
 
+    async def look_at_redis(self, cache: Cache) -> None:
+        """What Redis uses of its memory, where it has a limit; nothing is told while it is away."""
+        redis = getattr(cache.tier, "redis", None)
+        if redis is None or not redis.connected:
+            return
+        try:
+            async with asyncio.timeout(PATIENCE):
+                told = (await redis.execute("INFO", "memory")).decode()
+        except Exception:  # noqa: BLE001 - a look that fails is none; that Redis is away, others tell
+            return
+        fields = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+        limit = int(fields.get("maxmemory", "0"))
+        if limit:
+            used = int(fields.get("used_memory", "0")) / limit
+            self._family(catalogue.REDIS_MEMORY).labels(redis.address).set(used)
+
     def mirror_database(self, database: Database) -> None:
         """The servers, what was run on them, and what was noticed about statements."""
         from seawall.database import (  # noqa: PLC0415 - the database extra
@@ -152,12 +182,16 @@ class Signals:
             SlowStatement,
             StatementRerun,
         )
+        from seawall.database.statements import StatementClass  # noqa: PLC0415
 
         slow, repeated = self._family(catalogue.DATABASE_SLOW), self._family(catalogue.DATABASE_REPEATED).labels()
         rerun, promotions = self._family(catalogue.DATABASE_RERUN), self._family(catalogue.DATABASE_PROMOTIONS).labels()
         up, in_use = self._family(catalogue.DATABASE_UP), self._family(catalogue.DATABASE_CONNECTIONS)
         seconds, behind = self._family(catalogue.DATABASE_LAG_SECONDS), self._family(catalogue.DATABASE_LAG_BYTES)
         statements, primary = self._family(catalogue.DATABASE_STATEMENTS), self._family(catalogue.DATABASE_PRIMARY)
+
+        took = {kind: self._family(catalogue.DATABASE_SECONDS).labels(kind.name.lower()) for kind in StatementClass}
+        database.statistics.heard = lambda kind, spent: took[kind].observe(spent)
 
         def changed(event: PrimaryChanged) -> None:
             if event.former is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seawall.app.tracing import Tracing
 from seawall.core import Clock, Events
 from seawall.settings import Settings
 from seawall.telemetry import catalogue
@@ -20,6 +22,7 @@ from seawall.telemetry.requests import AccessLog, LoggedAccess, RequestMetrics, 
 from seawall.telemetry.shared import SharedFolder
 
 if TYPE_CHECKING:
+    from seawall.profiling import Profiler
     from seawall.resilience import AdaptiveLimit
 
 SECURITY_HEADERS = (
@@ -32,7 +35,8 @@ SECURITY_HEADERS = (
 class Telemetry:
     """Counts and writes down what one service does; use it with `with` while the service runs."""
 
-    def __init__(self, service: str, settings: Settings, metrics: Metrics, logs: Logs | None) -> None:
+    def __init__(self, service: str, settings: Settings, metrics: Metrics, logs: Logs | None, tracing: Tracing) -> None:
+        self.tracing = tracing
         self.service = service
         self.settings = settings
         self.metrics = metrics
@@ -48,8 +52,12 @@ class Telemetry:
             lines = metrics.declare(catalogue.LOG_LINES)
             logs.count = lambda level: lines.labels(level).inc()
             metrics.before_scrape(lambda: dropped.mirror(logs.sink.dropped))
+            _configure_structlog()
 
     def __enter__(self) -> Telemetry:
+        if self._logs is not None:
+            _configure_structlog()
+        self.tracing.__enter__()
         folder = self._folder()
         if folder is not None:
             self._shared = SharedFolder(folder)
@@ -58,6 +66,7 @@ class Telemetry:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.tracing.__exit__()
         self._process.__exit__()
         self.levels.close()
         if self._shared is not None:
@@ -75,10 +84,10 @@ class Telemetry:
             return None
         return Path(tempfile.gettempdir()) / f"seawall-{os.getuid()}" / f"{self.service}-{os.getppid()}"
 
-    def look_at_requests(self, quiet: frozenset[str]) -> None:
+    def look_at_requests(self, quiet: frozenset[str], profiler: Profiler) -> None:
         """Make what is told of each request. quiet: paths not worth a line in the log."""
         counted = RequestMetrics(self.metrics)
-        recorders: list[Any] = [counted, self.ring]
+        recorders: list[Any] = [counted, self.ring, *([profiler] if self.settings.enable_profiling else [])]
         if self._logs is not None and self._logs.json_format:
             recorders.append(AccessLog(self._logs.access, quiet=quiet, moment=moment))
         else:
@@ -103,6 +112,7 @@ class Telemetry:
             sockets=self._sockets,
             admission=admission,
             exempt=PROBES,
+            tracer=self.tracing if self.tracing.records else None,
             problems=Problems(development=settings.development, events=events),
             clock=clock,
         )
@@ -114,3 +124,11 @@ class Telemetry:
         totals = None if self._shared is None else self._shared.totals()
         body = expose(self.metrics, open_metrics=open_metrics, totals=totals)
         return body, OPEN_METRICS if open_metrics else TEXT
+
+
+def _configure_structlog() -> None:
+    # Importing it takes longer than all of Seawall: only where the app does so anyway, by now or by the start.
+    if "structlog" in sys.modules:
+        from seawall.telemetry.structlog import configure  # noqa: PLC0415
+
+        configure()

@@ -24,6 +24,7 @@ from seawall.database.events import (
     PrimaryChanged,
     RepeatedStatement,
     SlowStatement,
+    StatementRan,
     StatementRerun,
 )
 from seawall.database.position import Position
@@ -48,6 +49,7 @@ __all__ = [
     "Role",
     "Route",
     "SlowStatement",
+    "StatementRan",
     "StatementRerun",
     "WrongServerError",
 ]

@@ -15,13 +15,14 @@ from sqlalchemy import Executable, RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
-from seawall.core import SYSTEM_CLOCK, Clock, Events, Health, OptionError, Status
+from seawall.core import SYSTEM_CLOCK, Clock, Events, Health, OptionError, Status, correlation
 from seawall.core.options import callable_or_none, number
 from seawall.database.blocking import BlockingSessions
 from seawall.database.classifier import Classifier
 from seawall.database.cluster import Cluster
 from seawall.database.engines import routed_engine
 from seawall.database.errors import DatabaseUnavailableError
+from seawall.database.events import StatementRan
 from seawall.database.health import health_of
 from seawall.database.node import Node
 from seawall.database.overview import NodeOverview, overview
@@ -350,6 +351,12 @@ class Database:
             self.watch.repeated(caller, operation)
         if kind is StatementClass.WRITE and _SCHEMA.match(operation):
             self._schema_changed.set()
+        if self.events.listeners and (work := correlation.current.get()) is not None and work.sampled:
+            event = StatementRan(
+                database=self.name, node=node.name, statement=normalize(operation), kind=kind.value,
+                seconds=seconds, rows=rows,
+            )  # fmt: skip
+            self.events.emit(event)
 
     async def _load_catalogue(self) -> None:
         """Learn what functions and tables there are, from any server."""

@@ -104,8 +104,8 @@ class DatabaseBusyError(DatabaseError):
 
     def __str__(self) -> str:
         return (
-            f"database {self.name!r}: others were writing for {self.waited:g} s; SQLite has one writer at a time, so keep "
-            "transactions short, or use PostgreSQL"
+            f"database {self.name!r}: others were writing for {self.waited:g} s; SQLite has one writer at a time, so "
+            "keep transactions short, or use PostgreSQL"
         )
 
 

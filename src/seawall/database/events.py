@@ -39,6 +39,19 @@ class PrimaryChanged(DatabaseEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StatementRan(DatabaseEvent):
+    """A statement was run in `seconds`, for work whose trace is recorded. statement: without its values.
+
+    kind: what it is to the router: read, write, transaction or session. rows: -1 where the driver doesn't tell.
+    """
+
+    statement: str
+    kind: str
+    seconds: float
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SlowStatement(DatabaseEvent):
     """A statement took `seconds`. plan: PostgreSQL's, as JSON, its values left out; None where there is none.
 

@@ -62,6 +62,8 @@ class Statistics:
 
     def __init__(self, fingerprint: Callable[[str], str], normalize: Callable[[str], str]) -> None:
         self._entries: dict[str, _Entry] = {}
+        self.heard: Callable[[StatementClass, float], object] | None = None
+        """Told the class and the seconds of each run, where somebody wants to know."""
         self._fingerprint = fingerprint
         self._normalize = normalize
 
@@ -75,6 +77,8 @@ class Statistics:
         entry.slowest = max(entry.slowest, seconds)
         entry.buckets[min(int(seconds * 1e6).bit_length(), _BUCKETS)] += 1
         entry.nodes[node] = entry.nodes.get(node, 0) + 1
+        if self.heard is not None:
+            self.heard(kind, seconds)
 
     def _add(self, statement: str, kind: StatementClass) -> _Entry:
         if len(self._entries) >= MOST_TEXTS:

@@ -36,6 +36,7 @@ from seawall.resilience.events import (
     HedgeWon,
     LimitChanged,
     PolicyEvent,
+    RequestSent,
     RetryGivenUp,
 )
 from seawall.resilience.fallback import Fallback
@@ -94,6 +95,7 @@ __all__ = [
     "RateLimitedError",
     "Registry",
     "RejectedError",
+    "RequestSent",
     "Reset",
     "Retry",
     "RetryBudget",

@@ -48,6 +48,24 @@ class CircuitWouldHaveOpened(CircuitChanged):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RequestSent(Event):
+    """A request went out by HTTP, for work whose trace is recorded, and was answered after `seconds`, or failed.
+
+    status: the answer's, None where `error` (a type's name) came instead. span_id: what the receiver was told as its
+    parent. attempt: from 1, where a pipeline sends the request more than once.
+    """
+
+    method: str
+    host: str
+    port: int | None
+    status: int | None
+    error: str | None
+    seconds: float
+    span_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class CallRejected(PolicyEvent):
     """A policy refused a call before it began. `reason` is the code of the error raised."""
 

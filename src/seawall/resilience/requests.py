@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from typing import Any
+from urllib.parse import urlsplit
 
 from seawall.core import MissingExtraError
-from seawall.resilience.http import FAILED_STATUSES, ResponseError, failed_by, write_deadline
+from seawall.resilience.http import FAILED_STATUSES, ResponseError, Trace, failed_by, write_deadline
 from seawall.resilience.policy import Policy
 
 try:
@@ -22,13 +23,14 @@ except ImportError:
 
 
 class PipelineAdapter(HTTPAdapter):
-    """Sends each request through `pipeline`, and with it the deadline.
+    """Sends each request through `pipeline`, and with it the deadline and the trace.
 
     In the pipeline a response with a status in `failed`, or of which `failed` is true, is a `ResponseError`, so
     name that in
     `Retry(on=(requests.ConnectionError, requests.Timeout, ResponseError), idempotent=idempotent)`; the session
     gets the response. The remaining time goes out as the header `Request-Timeout` and bounds the socket
-    timeouts. Other arguments are those of `requests.adapters.HTTPAdapter`.
+    timeouts. `traceparent` tells the receiver to which trace it belongs, unless the caller has set one; recorded
+    requests are told as `RequestSent`. Other arguments are those of `requests.adapters.HTTPAdapter`.
     """
 
     def __init__(
@@ -48,10 +50,13 @@ class PipelineAdapter(HTTPAdapter):
         names = ("stream", "timeout", "verify", "cert", "proxies")
         options = {**dict(zip(names, args, strict=False)), **kwargs}
 
+        trace, url = Trace(self._pipeline.events, request.method or "", request.headers), urlsplit(request.url or "")
+
         def send(request: requests.PreparedRequest) -> requests.Response:
             left = write_deadline(request.headers, clock)
             bounded = {**options, "timeout": _bounded(options.get("timeout"), left)}
-            response = super(PipelineAdapter, self).send(request, **bounded)
+            with trace.attempt(url.hostname or "", url.port) as attempt:
+                response = attempt.answer = super(PipelineAdapter, self).send(request, **bounded)
             if self._failed(response):
                 response.content  # noqa: B018 - read whole, so that the connection is free for the next attempt
                 raise ResponseError(response, response.status_code, clock)
@@ -62,6 +67,8 @@ class PipelineAdapter(HTTPAdapter):
         except ResponseError as error:
             response: requests.Response = error.response
             return response
+        finally:
+            trace.done()
 
 
 def _bounded(timeout: Any, left: float | None) -> Any:

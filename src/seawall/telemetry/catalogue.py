@@ -100,6 +100,7 @@ LOOP_LAG = _histogram(
     "event_loop_lag_seconds", "How late the event loop runs what is due.",
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0),
 )  # fmt: skip
+LOOP_STALLS = _counter("event_loop_stalls_total", "Times that something held the event loop for 0.1 s or more.")
 GC_SECONDS = _counter("python_gc_seconds_total", "Time spent in collecting garbage.")
 GC_RUNS = _counter("python_gc_collections_total", "Collections of garbage.", "generation")
 SYSTEM_CPU = _gauge("system_cpu_used_ratio", "Share of the machine's CPU time in use.", across=Across.MAX)

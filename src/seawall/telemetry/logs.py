@@ -23,6 +23,8 @@ from seawall.telemetry.readable import ReadableFormatter
 from seawall.telemetry.sink import Descriptor, Output, RotatedFile, Sink
 
 _SILENCED = ("uvicorn.access",)
+_QUIET = dict.fromkeys(("httpx", "httpx2"), "WARNING")
+"""They tell each URL they call, with all that is in its query."""
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 """What every record has; the rest is what `extra` brought."""
 _operation = logging.getLogger("seawall.operations")
@@ -121,7 +123,8 @@ class _ToSink(logging.Handler):
 class Logs:
     """All logs of this process, in one format and to one place.
 
-    level, loggers: names as `logging` has them; of the root, and of single loggers. json_format: one object a line, or
+    level, loggers: names as `logging` has them; of the root, and of single loggers. Clients that log whole URLs are
+    at `WARNING` unless named there. json_format: one object a line, or
     readable lines, in colour on a terminal. file: written to in place of standard error, and rotated. most: lines that
     may wait to be written. count: told the level of each line.
     """
@@ -147,7 +150,7 @@ class Logs:
         root = logging.getLogger()
         root.handlers[:] = [self._handler]
         root.setLevel(level)
-        for name, its in (loggers or {}).items():
+        for name, its in (_QUIET | dict(loggers or {})).items():
             logging.getLogger(name).setLevel(its)
         for name in ("uvicorn", "uvicorn.error", *_SILENCED):
             logger = logging.getLogger(name)
@@ -197,9 +200,10 @@ def _tell(operation: str, began: float, fields: Mapping[str, Any], level: int) -
 
 
 class ApiCall:
-    """One call of a provider: `api_call` logs it. Set `tokens` once they are known."""
+    """One call of a provider: `api_call` logs it. Set `tokens`, and `model`, once they are known."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str | None) -> None:
+        self.model = model
         self.tokens: int | None = None
         self.fields: dict[str, Any] = {}
 
@@ -212,7 +216,7 @@ def api_call(provider: str, model: str | None = None) -> Iterator[ApiCall]:
         answer = await client.responses.create(...)
         call.tokens = answer.usage.total_tokens
     """
-    call, began = ApiCall(), time.perf_counter()
+    call, began = ApiCall(model), time.perf_counter()
     level, failed = logging.INFO, None
     try:
         yield call
@@ -221,7 +225,7 @@ def api_call(provider: str, model: str | None = None) -> Iterator[ApiCall]:
         raise
     finally:
         took = round((time.perf_counter() - began) * 1000, 2)
-        told = {"provider": provider, "model": model, "tokens": call.tokens, "failed": failed, **call.fields}
+        told = {"provider": provider, "model": call.model, "tokens": call.tokens, "failed": failed, **call.fields}
         extra = {name: value for name, value in told.items() if value is not None} | {"duration_ms": took}
         if _call.isEnabledFor(level):
             _call.log(level, "%s %s in %s ms", provider, failed or "answered", took, extra=_harmless(extra))

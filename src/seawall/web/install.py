@@ -17,12 +17,14 @@ from seawall.web.admin import BreakerLike, PipelineLike, admin_routes, guarded_b
 from seawall.web.cache_admin import CacheLike, WarmerLike, cache_routes
 from seawall.web.consistency import ConsistencyLike, ConsistencyMiddleware
 from seawall.web.database_admin import DatabaseLike, database_routes
+from seawall.web.debug import debug_routes
 from seawall.web.health import HealthChecksLike, health_routes
 from seawall.web.http_cache import install_http_cache
 from seawall.web.logs_admin import LevelsLike, logs_routes
 from seawall.web.metrics import Expose, metrics_route
 from seawall.web.middleware import Layer, SeawallMiddleware
 from seawall.web.openapi import describe_problems
+from seawall.web.profiling_admin import ProfilerLike, profiling_routes
 from seawall.web.requests_admin import RingLike, requests_routes
 
 try:
@@ -56,8 +58,11 @@ class WebParts:
     cache: tuple[CacheLike, WarmerLike] | None
     database: DatabasePart | None
     health: HealthChecksLike
+    profiler: ProfilerLike | None
     started: Callable[[], bool]
     ready: Callable[[], bool]
+    settings: Callable[[], Mapping[str, Any]]
+    errors: Callable[[], Mapping[str, type[Exception]]]
     running: Callable[[AbstractAsyncContextManager[Any]], AbstractAsyncContextManager[Any]]
 
 
@@ -100,8 +105,12 @@ def routes(parts: WebParts) -> list[BaseRoute]:
         *logs_routes("/admin/loggers", guard, parts.levels),
         *requests_routes("/admin/requests", guard, parts.ring),
     ]
+    if parts.development:
+        found += debug_routes("/debug", settings=parts.settings, errors=parts.errors)
     if parts.expose is not None:
         found.append(metrics_route(METRICS, parts.expose, parts.before_scrape))
+    if parts.profiler is not None:
+        found += profiling_routes("/admin/profile", guard, parts.profiler)
     if parts.cache is not None:
         found += cache_routes("/admin/cache", guard, *parts.cache)
     if parts.database is not None:

@@ -6,6 +6,7 @@ import logging
 import traceback
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +21,7 @@ from seawall.web.disclosure import context_of, described, headers_of, loggable, 
 from seawall.web.events import ErrorAnswered
 from seawall.web.field_errors import field_errors
 from seawall.web.plain_json import plain_json
+from seawall.web.route_template import template_of
 
 try:
     from fastapi.exceptions import RequestValidationError
@@ -265,8 +267,14 @@ class _Case:
 
     def event(self) -> ErrorAnswered:
         code, category, severity, status = self._facts
-        error_id = self.error_id if status >= _SERVER_ERROR else None
-        return ErrorAnswered(code=code, category=category, severity=str(severity), status=status, error_id=error_id)
+        answered = ErrorAnswered(code=code, category=category, severity=str(severity), status=status, error_id=None)
+        if status < _SERVER_ERROR:
+            return answered
+        scope = self._scope
+        # A mount has changed the root path, and kept the app's own.
+        root = "" if scope is None else scope.get("app_root_path", scope.get("root_path", ""))
+        route = None if scope is None or "path" not in scope else template_of(scope, root)
+        return replace(answered, error_id=self.error_id, error=self.raised, route=route)
 
 
 def _where(scope: Scope | None) -> dict[str, Any]:

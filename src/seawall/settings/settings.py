@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from seawall.core import SeawallError
 from seawall.core.errors import Severity
-
-_ON = frozenset({"1", "true", "yes", "on"})
-_OFF = frozenset({"0", "false", "no", "off"})
+from seawall.settings import values
 
 
 class SettingsError(SeawallError, ValueError):
@@ -35,131 +31,6 @@ class SettingsError(SeawallError, ValueError):
         return "; ".join(self.problems)
 
 
-def _switch(value: str) -> bool:
-    if value.lower() in _ON:
-        return True
-    if value.lower() in _OFF:
-        return False
-    message = "on or off"
-    raise ValueError(message)
-
-
-def _seconds(value: str) -> float:
-    message = "a number of seconds above 0"
-    try:
-        seconds = float(value)
-    except ValueError:
-        raise ValueError(message) from None
-    if not 0 < seconds < float("inf"):
-        raise ValueError(message)
-    return seconds
-
-
-def _count(value: str) -> int:
-    message = "a whole number, 0 or more"
-    if not value.isdecimal():
-        raise ValueError(message)
-    return int(value)
-
-
-def _redis_url(value: str) -> str:
-    if not value.startswith(("redis://", "rediss://", "unix://")):
-        message = "a URL that begins with redis://, rediss:// or unix://"
-        raise ValueError(message)
-    return value
-
-
-def _database_url(value: str) -> str:
-    if re.match(r"(postgres(ql)?|sqlite)(\+\w+)?://", value) is None:
-        message = "a URL that begins with postgresql:// or sqlite://"
-        raise ValueError(message)
-    return value
-
-
-def _database_urls(value: str) -> tuple[str, ...]:
-    return tuple(_database_url(url.strip()) for url in value.split(",") if url.strip())
-
-
-def _level(value: str) -> str:
-    if value.upper() in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
-        return value.upper()
-    message = "DEBUG, INFO, WARNING, ERROR or CRITICAL"
-    raise ValueError(message)
-
-
-def _levels(value: str) -> dict[str, str]:
-    found = {}
-    for part in filter(None, (part.strip() for part in value.split(","))):
-        name, equals, level = part.partition("=")
-        if not equals or not name.strip():
-            message = "logger=LEVEL, separated by commas"
-            raise ValueError(message)
-        found[name.strip()] = _level(level.strip())
-    return found
-
-
-def _dsn(value: str) -> str:
-    if re.fullmatch(r"https?://[^@/\s]+@[^/\s]+/.*[0-9]+", value) is None:
-        message = "https://<key>@<host>/<project>"
-        raise ValueError(message)
-    return value
-
-
-def _seconds_or_none(value: str) -> float:
-    return 0.0 if value.strip() in {"0", "0.0"} else _seconds(value)
-
-
-def _secret(value: str) -> str:
-    shortest = 16
-    if len(value) < shortest:
-        message = f"at least {shortest} characters"
-        raise ValueError(message)
-    return value
-
-
-def _ratio(value: str) -> float:
-    message = "a number from 0 to 1"
-    try:
-        ratio = float(value)
-    except ValueError:
-        raise ValueError(message) from None
-    if not 0 <= ratio <= 1:
-        raise ValueError(message)
-    return ratio
-
-
-def _environment(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", value):
-        message = "a name such as production, staging or development"
-        raise ValueError(message)
-    return value
-
-
-def _proxies(value: str) -> tuple[str, ...]:
-    found = tuple(part.strip() for part in value.split(",") if part.strip())
-    try:
-        for part in found:
-            ip_network(part, strict=False)
-    except ValueError:
-        message = "IP addresses and networks, separated by commas"
-        raise ValueError(message) from None
-    return found
-
-
-def _host(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,255}", value):
-        message = "a host's name or address"
-        raise ValueError(message)
-    return value
-
-
-def _port(value: str) -> int:
-    if not value.isdecimal() or not 0 < int(value) < 65536:  # noqa: PLR2004 - what TCP has
-        message = "a port, 1 to 65535"
-        raise ValueError(message)
-    return int(value)
-
-
 def _variable(variable: str, read: Callable[[str], Any], default: Any, about: str, *, secret: bool = False) -> Any:
     metadata = {"variable": variable, "read": read, "secret": secret, "about": about}
     if isinstance(default, dict):
@@ -173,54 +44,54 @@ class Settings:
 
     environment: str = _variable(
         "ENVIRONMENT",
-        _environment,
+        values.environment,
         "production",
         "where it runs; in `development` problem bodies tell what happened inside, and `/health/detailed` is open",
     )
     admin_token: str | None = _variable(
         "SEAWALL_ADMIN_TOKEN",
-        _secret,
+        values.secret,
         None,
         "who sends it may use `/admin` and `/health/detailed`; without one nobody may; at least 16 characters",
         secret=True,
     )
     secret_key: str | None = _variable(
         "SEAWALL_SECRET_KEY",
-        _secret,
+        values.secret,
         None,
         "what our cookies are signed with, the same in every process; made at start; at least 16 characters",
         secret=True,
     )
-    resilience: bool = _variable("SEAWALL_RESILIENCE", _switch, True, "`off` leaves every call as it is")
+    resilience: bool = _variable("SEAWALL_RESILIENCE", values.switch, True, "`off` leaves every call as it is")
     request_timeout: float = _variable(
         "SEAWALL_REQUEST_TIMEOUT",
-        _seconds,
+        values.seconds,
         60.0,
         "seconds a request may take; its caller may ask for less by `Request-Timeout`",
     )
     body_limit: int = _variable(
-        "SEAWALL_BODY_LIMIT", _count, 10_000_000, "bytes a request's body may have; `0` for any number"
+        "SEAWALL_BODY_LIMIT", values.count, 10_000_000, "bytes a request's body may have; `0` for any number"
     )
     load_shedding: bool = _variable(
         "SEAWALL_LOAD_SHEDDING",
-        _switch,
+        values.switch,
         False,
         "`on` refuses requests by a 503 when more are under way than the service can take, which it finds out",
     )
     trusted_proxies: tuple[str, ...] = _variable(
         "SEAWALL_TRUSTED_PROXIES",
-        _proxies,
+        values.proxies,
         (),
         "addresses and networks whose `X-Forwarded-For` is believed, separated by commas",
     )
     drain_delay: float = _variable(
         "SEAWALL_DRAIN_DELAY",
-        _seconds_or_none,
+        values.seconds_or_none,
         0.0,
         "seconds for which readiness fails while requests are still served, after SIGTERM",
     )
     recent_requests: int = _variable(
-        "SEAWALL_RECENT_REQUESTS", _count, 500, "how many requests `/admin/requests` can show"
+        "SEAWALL_RECENT_REQUESTS", values.count, 500, "how many requests `/admin/requests` can show"
     )
     metrics_folder: Path | None = _variable(
         "SEAWALL_METRICS_FOLDER",
@@ -230,78 +101,107 @@ class Settings:
     )
     redis_url: str | None = _variable(
         "REDIS_URL",
-        _redis_url,
+        values.redis_url,
         None,
         "the cache's shared tier, `redis://`, `rediss://` or `unix://`; without one the cache is in memory",
         secret=True,
     )
     cache_ttl: float = _variable(
-        "CACHE_TTL", _seconds, 300.0, "seconds an entry is fresh where its category says nothing else"
+        "CACHE_TTL", values.seconds, 300.0, "seconds an entry is fresh where its category says nothing else"
     )
     cache_ttls: Mapping[str, float] = field(default_factory=dict)
-    cache_max_entries: int = _variable("CACHE_MAX_ENTRIES", _count, 10_000, "how many entries memory holds")
+    cache_max_entries: int = _variable("CACHE_MAX_ENTRIES", values.count, 10_000, "how many entries memory holds")
     cache_namespace: str | None = _variable(
         "CACHE_NAMESPACE", str, None, "what the keys in Redis begin with; the service's name"
     )
     database_url: str | None = _variable(
         "DATABASE_URL",
-        _database_url,
+        values.database_url,
         None,
         "the database, `postgresql://` or `sqlite://`; a file of SQLite named after the service",
         secret=True,
     )
     database_replica_urls: tuple[str, ...] = _variable(
-        "DATABASE_REPLICA_URLS", _database_urls, (), "its replicas, separated by commas", secret=True
+        "DATABASE_REPLICA_URLS", values.database_urls, (), "its replicas, separated by commas", secret=True
     )
     postgres_read_replica_host: str | None = _variable(
-        "POSTGRES_READ_REPLICA_HOST", _host, None, "one replica; the rest of its URL is that of `DATABASE_URL`"
+        "POSTGRES_READ_REPLICA_HOST", values.host, None, "one replica; the rest of its URL is that of `DATABASE_URL`"
     )
     postgres_read_replica_port: int | None = _variable(
-        "POSTGRES_READ_REPLICA_PORT", _port, None, "its port; that of `DATABASE_URL`"
+        "POSTGRES_READ_REPLICA_PORT", values.port, None, "its port; that of `DATABASE_URL`"
     )
-    database_pool_size: int = _variable("DATABASE_POOL_SIZE", _count, 10, "connections kept to each server")
-    database_max_overflow: int = _variable("DATABASE_MAX_OVERFLOW", _count, 20, "more of them while they are needed")
+    database_pool_size: int = _variable("DATABASE_POOL_SIZE", values.count, 10, "connections kept to each server")
+    database_max_overflow: int = _variable(
+        "DATABASE_MAX_OVERFLOW", values.count, 20, "more of them while they are needed"
+    )
     database_pool_timeout: float = _variable(
-        "DATABASE_POOL_TIMEOUT", _seconds, 30.0, "seconds to wait for one, before a 503"
+        "DATABASE_POOL_TIMEOUT", values.seconds, 30.0, "seconds to wait for one, before a 503"
     )
     database_pool_recycle: float = _variable(
-        "DATABASE_POOL_RECYCLE", _seconds, 3600.0, "seconds after which one is replaced"
+        "DATABASE_POOL_RECYCLE", values.seconds, 3600.0, "seconds after which one is replaced"
     )
     database_show_requests: bool = _variable(
         "DATABASE_SHOW_REQUESTS",
-        _switch,
+        values.switch,
         False,
         "`on` has PostgreSQL show the request's id as `application_name`",
     )
-    log_level: str = _variable("LOG_LEVEL", _level, "INFO", "`DEBUG`, `INFO`, `WARNING`, `ERROR`, `CRITICAL`")
+    log_level: str = _variable("LOG_LEVEL", values.level, "INFO", "`DEBUG`, `INFO`, `WARNING`, `ERROR`, `CRITICAL`")
     log_levels: Mapping[str, str] = _variable(
-        "LOG_LEVELS", _levels, {}, "of single loggers: `seawall.database=DEBUG,httpx2=WARNING`"
+        "LOG_LEVELS", values.levels, {}, "of single loggers: `seawall.database=DEBUG,httpx2=WARNING`"
     )
-    log_json_format: bool = _variable("LOG_JSON_FORMAT", _switch, True, "`off` for readable lines")
+    log_json_format: bool = _variable("LOG_JSON_FORMAT", values.switch, True, "`off` for readable lines")
     log_file: Path | None = _variable(
         "LOG_FILE", Path, None, "written to in place of standard error; 10 MB, then five older ones are kept"
     )
     sentry_dsn: str | None = _variable(
-        "SENTRY_DSN", _dsn, None, "where errors are reported; nothing is sent without it", secret=True
+        "SENTRY_DSN", values.dsn, None, "where errors are reported; nothing is sent without it", secret=True
     )
     sentry_environment: str | None = _variable(
-        "SENTRY_ENVIRONMENT", _environment, None, "the environment it is told; that of `ENVIRONMENT`"
+        "SENTRY_ENVIRONMENT", values.environment, None, "the environment it is told; that of `ENVIRONMENT`"
     )
     sentry_release: str | None = _variable("SENTRY_RELEASE", str, None, "the release it is told")
     sentry_traces_sample_rate: float = _variable(
-        "SENTRY_TRACES_SAMPLE_RATE", _ratio, 0.0, "share of requests whose traces it is sent"
+        "SENTRY_TRACES_SAMPLE_RATE", values.ratio, 0.0, "share of requests whose traces it is sent"
     )
-    enable_metrics: bool = _variable("ENABLE_METRICS", _switch, True, "`off`: no `/metrics`")
-    enable_tracing: bool = _variable("ENABLE_TRACING", _switch, True, "`off`: no trace is recorded")
-    enable_profiling: bool = _variable("ENABLE_PROFILING", _switch, True, "`off`: nothing is profiled")
+    enable_metrics: bool = _variable("ENABLE_METRICS", values.switch, True, "`off`: no `/metrics`")
+    enable_tracing: bool = _variable("ENABLE_TRACING", values.switch, True, "`off`: no trace is recorded")
+    enable_profiling: bool = _variable("ENABLE_PROFILING", values.switch, True, "`off`: nothing is profiled")
     trace_sample_rate: float = _variable(
-        "TRACE_SAMPLE_RATE", _ratio, 0.1, "share of requests that are traced where their caller doesn't say"
+        "TRACE_SAMPLE_RATE", values.ratio, 0.1, "share of requests that are traced where their caller doesn't say"
+    )
+    otlp_endpoint: str | None = _variable(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        values.endpoint,
+        None,
+        "where traces are sent, by OTLP over HTTP: `/v1/traces` is put behind it; without one they are not",
+        secret=True,
+    )
+    otlp_traces_endpoint: str | None = _variable(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", values.endpoint, None, "the whole of that URL, in its place", secret=True
     )
 
     @property
     def development(self) -> bool:
         """Whether it runs on a developer's machine, where nothing is hidden."""
         return self.environment == "development"
+
+    @property
+    def traces_endpoint(self) -> str | None:
+        """The URL to which traces are sent."""
+        if self.otlp_traces_endpoint is not None or self.otlp_endpoint is None:
+            return self.otlp_traces_endpoint
+        return f"{self.otlp_endpoint.rstrip('/')}/v1/traces"
+
+    def shown(self) -> dict[str, Any]:
+        """What each variable is, without secrets: of those whether they are set."""
+        return {
+            one.metadata["variable"]: ("set" if getattr(self, one.name) else "not set")
+            if one.metadata["secret"]
+            else getattr(self, one.name)
+            for one in fields(self)
+            if "variable" in one.metadata
+        }
 
     @property
     def replica_urls(self) -> tuple[str, ...]:
@@ -325,7 +225,7 @@ class Settings:
         environment = os.environ if environment is None else environment
         if file is not None:
             environment = {**_of_file(file), **environment}
-        values: dict[str, Any] = {}
+        found: dict[str, Any] = {}
         problems: list[str] = []
         known = {one.metadata["variable"]: one for one in fields(cls) if "variable" in one.metadata}
         for variable, one in known.items():
@@ -333,7 +233,7 @@ class Settings:
             if text is None:
                 continue
             try:
-                values[one.name] = one.metadata["read"](text)
+                found[one.name] = one.metadata["read"](text)
             except ValueError as error:
                 given = "its value" if one.metadata["secret"] else repr(text)
                 problems.append(f"{variable}: {given} is not allowed; allowed: {error}")
@@ -341,14 +241,14 @@ class Settings:
         for variable in sorted(environment):
             if variable.startswith("CACHE_TTL_"):
                 try:
-                    ttls[variable.removeprefix("CACHE_TTL_").lower()] = _seconds(environment[variable])
+                    ttls[variable.removeprefix("CACHE_TTL_").lower()] = values.seconds(environment[variable])
                 except ValueError as error:
                     problems.append(f"{variable}: {environment[variable]!r} is not allowed; allowed: {error}")
             if variable.startswith("SEAWALL_") and variable not in known:
                 problems.append(_unknown(variable, [name for name in known if name.startswith("SEAWALL_")]))
         if problems:
             raise SettingsError(tuple(problems))
-        return cls(cache_ttls=ttls, **values)
+        return cls(cache_ttls=ttls, **found)
 
 
 def _unknown(variable: str, known: list[str]) -> str:
