@@ -34,7 +34,8 @@ def debug_routes(
     async def list_routes(request: Request) -> Response:
         found = [
             {"path": getattr(route, "path", None), "methods": sorted(getattr(route, "methods", None) or ())}
-            for route in request.app.routes
+            for one in request.app.routes
+            for route in getattr(one, "routes", None) or [one]
         ]
         return JSONResponse({"routes": found})
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 
 from seawall.core import SeawallError
 from seawall.web.admin import BreakerLike, PipelineLike, admin_routes, guarded_by
@@ -24,6 +24,7 @@ from seawall.web.logs_admin import LevelsLike, logs_routes
 from seawall.web.metrics import Expose, metrics_route
 from seawall.web.middleware import Layer, SeawallMiddleware
 from seawall.web.openapi import describe_problems
+from seawall.web.own_routes import OwnRoutes
 from seawall.web.profiling_admin import ProfilerLike, profiling_routes
 from seawall.web.requests_admin import RingLike, requests_routes
 
@@ -77,7 +78,7 @@ def install(app: Any, parts: WebParts) -> None:
     if hasattr(app, "openapi"):
         describe_problems(app)
     # In front, so that no catch-all route of the app hides them.
-    app.router.routes[:0] = routes(parts)
+    app.router.routes.insert(0, OwnRoutes(routes(parts), prefixes=("/admin/", "/debug/")))
     _put_around(app, parts)
     inner = app.router.lifespan_context
 
@@ -90,10 +91,10 @@ def install(app: Any, parts: WebParts) -> None:
     app.router.lifespan_context = lifespan
 
 
-def routes(parts: WebParts) -> list[BaseRoute]:
+def routes(parts: WebParts) -> list[Route]:
     """The layer's own routes."""
     guard = guarded_by(parts.admin_token)
-    found: list[BaseRoute] = [
+    found: list[Route] = [
         *health_routes(
             parts.service,
             parts.health,

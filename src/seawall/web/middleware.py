@@ -175,10 +175,11 @@ class SeawallMiddleware:
 
 def _identify(layer: Layer, headers: Mapping[bytes, bytes], scope: Scope) -> tuple[Correlation, str | None]:
     """What a request is called, and the span that asked for it."""
-    span_id = f"{random.getrandbits(64) or 1:016x}"
+    drawn_ids = f"{random.getrandbits(192):048x}"  # once for both
+    span_id = drawn_ids[32:]
     parent = parent_of(scope["headers"]) if TRACEPARENT in headers else None
     if parent is None:
-        trace_id, caller, drawn, state = f"{random.getrandbits(128) or 1:032x}", None, True, ""
+        trace_id, caller, drawn, state = drawn_ids[:32], None, True, ""
         sampled = layer.tracer is not None and layer.tracer.sample()
     else:
         trace_id, caller, sampled, drawn, state = parent
