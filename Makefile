@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 SECONDS ?= 0
-SUITE ?= resilience cache database
+SUITE ?= resilience cache database requests
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test torture check format bench docs lock clean

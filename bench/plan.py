@@ -15,6 +15,8 @@ class Plan:
     `requests` of a trace and `entries` in memory.
 
     For databases: `visits` of callers who write and then read, and `cancellations` of callers.
+
+    For requests: `distinct` ones that have nothing in common, and `recycled` workers.
     """
 
     rounds: int = 31
@@ -33,6 +35,8 @@ class Plan:
     entries: int = 1_000_000
     visits: int = 2_000
     cancellations: int = 400
+    distinct: int = 100_000
+    recycled: int = 60
 
     @classmethod
     def quick(cls) -> "Plan":
@@ -53,4 +57,6 @@ class Plan:
             entries=100_000,
             visits=200,
             cancellations=100,
+            distinct=20_000,
+            recycled=6,
         )

@@ -38,6 +38,19 @@ DATABASE: Rows = (
     ("failover", "from a promotion to the first write, ms", "first_ms", "{:.0f}", False),
     ("cancelled", "connections that outlive a cancelled query", "survived", "{:.0%}", True),
 )
+SEVEN, BARE = "seven libraries", "bare"
+SINGLE = ("OpenTelemetry (10 %)", "prometheus-fastapi-instrumentator", "structlog")
+REQUESTS: tuple[tuple[str, str, str, str, str, tuple[str, ...]], ...] = (
+    ("starlette", "µs added to a request of a Starlette app", "above", "{:,.0f}", "seawall", (SEVEN, *SINGLE)),
+    ("fastapi", "of bare FastAPI's requests a second, under uvicorn", "ratio", "{:.0%}", "seawall", ()),
+    ("fastapi", "the same with a tenth traced", "ratio", "{:.0%}", "seawall (10 % traced)", ()),
+    ("fastapi", "the same with errors to Sentry", "ratio", "{:.0%}", "seawall (errors to Sentry)", ()),
+    ("fastapi", "the same with both", "ratio", "{:.0%}", "seawall (10 % traced, Sentry)", (SEVEN,)),
+    ("errors", "p99 until the answer of an endpoint that raises, ms", "p99", "{:,.0f}", "seawall", (SEVEN, BARE)),
+    ("scrape", "a scrape of eight processes, 1,000 series, ms", "ms", "{:,.0f}", "seawall", ("prometheus-client",)),
+    ("memory", "MB grown by requests that have nothing in common", "grown", "{:,.1f}", "seawall", (SEVEN, *SINGLE)),
+)
+"""Of a table: scenario, title, figure, how it is written, which of Seawall's rows, and whose stand beside it."""
 BESIDE = 3
 
 
@@ -77,6 +90,18 @@ def database() -> str:
     return _beside("database", DATABASE)
 
 
+def requests() -> str:
+    """The table: what the layer costs, errors, scrapes and memory; beside the libraries that do its parts together."""
+    results = _results("requests")
+    lines = _head(results["about"], "Medians of rounds in which")
+    lines[-2] = "| | Seawall | beside it |"
+    for scenario, title, figure, form, own, others in REQUESTS:
+        rows = {row["name"]: row["figures"] for row in results["scenarios"][scenario]["rows"] if row["figures"]}
+        beside = ", ".join(f"{name} {form.format(rows[name][figure])}" for name in others if name in rows)
+        lines.append(f"| {title} | **{form.format(rows[own][figure])}** | {beside} |")
+    return "\n".join(lines) + "\n"
+
+
 def _beside(suite: str, rows: Rows) -> str:
     results = _results(suite)
     lines = _head(results["about"], "Medians of rounds in which")
@@ -96,7 +121,12 @@ def _beside(suite: str, rows: Rows) -> str:
     return "\n".join(lines) + "\n"
 
 
-TABLES: dict[str, Callable[[], str]] = {"resilience": resilience, "cache": cache, "database": database}
+TABLES: dict[str, Callable[[], str]] = {
+    "resilience": resilience,
+    "cache": cache,
+    "database": database,
+    "requests": requests,
+}
 
 
 def filled(readme: str) -> str:

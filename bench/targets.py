@@ -43,11 +43,11 @@ def own(key: str, name: str = SEAWALL) -> Measured:
     return lambda table: table.figure(name, key)
 
 
-def over(key: str, other: str) -> Measured:
-    """Seawall's figure `key` divided by that of the contender `other`."""
+def over(key: str, other: str, name: str = SEAWALL) -> Measured:
+    """Seawall's figure `key`, or that of the contender `name`, divided by that of the contender `other`."""
 
     def quotient(table: Table) -> Figure:
-        mine, yardstick = table.figure(SEAWALL, key), table.figure(other, key)
+        mine, yardstick = table.figure(name, key), table.figure(other, key)
         return mine / yardstick if isinstance(mine, float) and isinstance(yardstick, float) else None
 
     return quotient

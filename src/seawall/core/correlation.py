@@ -22,7 +22,6 @@ class Correlation:
         request_id: str,
         trace_id: str,
         span_id: str,
-        *,
         sampled: bool = False,
         drawn: bool = True,
         trace_state: str = "",

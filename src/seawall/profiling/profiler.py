@@ -172,9 +172,6 @@ class Profiler:
         if len(took) >= KEPT:
             series.fold()
 
-    def began(self) -> None:
-        """A request has come: nothing is known of it yet."""
-
     def ended(self, served: ServedLike) -> None:
         """Count a request, as `GET /campaigns/{id}`."""
         if self.running:

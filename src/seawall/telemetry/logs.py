@@ -21,6 +21,7 @@ from seawall.core import correlation
 from seawall.telemetry import redaction
 from seawall.telemetry.readable import ReadableFormatter
 from seawall.telemetry.sink import Descriptor, Output, RotatedFile, Sink
+from seawall.telemetry.tracebacks import text_of
 
 _SILENCED = ("uvicorn.access",)
 _QUIET = dict.fromkeys(("httpx", "httpx2"), "WARNING")
@@ -79,8 +80,8 @@ class JsonFormatter(logging.Formatter):
             "message": redaction.text(record.getMessage()),
             **correlated(),
         }
-        if record.exc_info:
-            line["exception"] = redaction.text(self.formatException(record.exc_info))
+        if record.exc_info and record.exc_info[1] is not None:
+            line["exception"] = text_of(record.exc_info[1])
         if record.stack_info:
             line["stack"] = record.stack_info
         extra = {name: value for name, value in vars(record).items() if name not in STANDARD and name not in line}

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from seawall.telemetry import redaction
+from seawall.telemetry.tracebacks import text_of
 
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
@@ -35,8 +36,8 @@ class ReadableFormatter(logging.Formatter):
             level = f"\x1b[{_COLOURS.get(record.levelname, '0')}m{level}\x1b[0m"
             when = f"\x1b[2m{when}\x1b[0m"
         line = " ".join(part for part in (when, level, request_id, message) if part)
-        if record.exc_info:
-            line += "\n" + redaction.text(self.formatException(record.exc_info))
+        if record.exc_info and record.exc_info[1] is not None:
+            line += "\n" + text_of(record.exc_info[1])
         return line
 
 

@@ -12,29 +12,39 @@ _NAMES = re.compile(
     r"|^auth$|card_?number|^cvc$|^cvv$|^ssn$|^pin$|^otp$",
     re.IGNORECASE,
 )
-_TEXTS = re.compile(
-    r"""
-      (?P<scheme> \b (?:bearer|basic) \s+ ) [A-Za-z0-9._~+/=-]{8,}       # an Authorization header
-    | (?P<url> [a-z][a-z0-9+.-]*:// [^\s/:@]* : ) [^\s/@]+ (?=@)          # a password in a URL
-    | (?P<pair> \b (?:pass(?:word|wd)? | secret | token | api[_-]?key) ["']? \s* [=:] \s* ["']? ) [^\s"',;&]{4,}
-    | \b eyJ [A-Za-z0-9_-]{8,} \. [A-Za-z0-9_-]{8,} \. [A-Za-z0-9_-]*     # a JSON Web Token
-    # Keys by their prefix.
-    | \b (?: (?: sk | pk | rk | whsec | SG ) [-_.] | gh[opsu]_ | xox[abpr]- | AKIA ) [A-Za-z0-9_.-]{16,}
-    # A payment card's number, by its check digit.
-    | (?P<card> \b (?: \d [ -]? ){13,15} \d \b )
-    """,
-    re.VERBOSE | re.IGNORECASE,
+_TEXTS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
+    # Each with the words without which it can't be found; looking for those takes a hundredth of the time.
+    (("bearer ", "basic "), re.compile(r"(?P<kept>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)),
+    (("://",), re.compile(r"(?P<kept>://[^\s/:@]*:)[^\s/@]+(?=@)")),
+    (
+        ("pass", "secret", "token", "api"),
+        re.compile(
+            r"""(?P<kept>\b(?:pass(?:word|wd)?|secret|token|api[_-]?key)["']?\s*[=:]\s*["']?)[^\s"',;&]{4,}""",
+            re.IGNORECASE,
+        ),
+    ),
+    (("eyj",), re.compile(r"(?P<kept>\b)eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")),
+    (
+        ("sk", "pk", "rk", "whsec", "sg.", "gh", "xox", "akia"),
+        re.compile(
+            r"(?P<kept>\b)(?:(?:sk|pk|rk|whsec|SG)[-_.]|gh[opsu]_|xox[abpr]-|AKIA)[A-Za-z0-9_.-]{16,}", re.IGNORECASE
+        ),
+    ),
 )
-_HINTS = re.compile(
-    r"bearer|basic|://[^\s/]*@|pass|secret|token|api[_-]?key|eyJ|\b[spr]k[-_.]|whsec|SG\.|gh[opsu]_|xox|AKIA|\d{4}",
-    re.IGNORECASE,
-)
+_CARD = re.compile(r"\d(?:[ -]?\d){13,15}(?![\d])")
+_DIGITS = re.compile(r"\d{4}")
 _DEEPEST = 6
 
 
 def text(value: str) -> str:
     """`value` without what looks like a secret in it."""
-    return _TEXTS.sub(_hide, value) if _HINTS.search(value) else value
+    lower = value.lower()
+    for words, pattern in _TEXTS:
+        for word in words:
+            if word in lower:
+                value = pattern.sub(_hide, value)
+                break
+    return _CARD.sub(_hide_card, value) if _DIGITS.search(value) else value
 
 
 def fields(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,14 +68,14 @@ def _value(value: Any, depth: int) -> Any:
 
 
 def _hide(found: re.Match[str]) -> str:
-    if found["card"] and not _checks(found["card"]):
-        return found["card"]
-    kept = found["scheme"] or found["url"] or found["pair"] or ""
-    return f"{kept}{HIDDEN}"
+    return f"{found['kept']}{HIDDEN}"
 
 
-def _checks(card: str) -> bool:
-    """Whether the last digit is the one that Luhn's formula asks for."""
-    digits = [int(digit) for digit in card if digit.isdigit()]
+def _hide_card(found: re.Match[str]) -> str:
+    """A payment card's number, by the check digit that Luhn's formula asks for."""
+    number, start = found[0], found.start()
+    if start and (found.string[start - 1].isalnum() or found.string[start - 1] in "._-"):
+        return number  # a part of something longer
+    digits = [int(digit) for digit in number if digit.isdigit()]
     doubled = sum(sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
-    return (sum(digits[-1::-2]) + doubled) % 10 == 0
+    return HIDDEN if (sum(digits[-1::-2]) + doubled) % 10 == 0 else number

@@ -6,13 +6,14 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Protocol
+from typing import Any, Protocol
 
 from seawall.core.correlation import Correlation
 from seawall.telemetry import catalogue
 from seawall.telemetry.metrics import CounterSeries, HistogramSeries, Metrics
 
 _access = logging.getLogger("seawall.access")
+MOST_SHOWN = 1_000
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"})
 """Those that are counted under their own name; a client may send any."""
 
@@ -124,24 +125,30 @@ class AccessLog:
         self._write = write
         self._quiet = quiet
         self._moment = moment
+        self._shown: dict[tuple[str, str], tuple[str, str]] = {}
 
-    def began(self) -> None:
-        """Nothing is known of it yet."""
-
-    def ended(self, served: ServedLike) -> None:
-        """Write its line."""
-        status, path = served.status, served.path
+    def ended(self, served: Any) -> None:
+        """Write the line of a `ServedLike`, which is a tuple: unpacked at once, for this is done for every request."""
+        at, method, path, route, status, seconds, client, size, work = served
         if path in self._quiet and status < 400:  # noqa: PLR2004
             return
-        method, work = served.method, served.correlation
+        verb, shown = self._shown.get((method, route)) or self._show(method, route)
+        path_shown = quoted(path)
         line = (
-            f'{{"time": "{self._moment(served.at)}", "level": "info", "logger": "seawall.access", '
-            f'"message": {quoted(f"{method} {path} {status}")}, "request_id": "{work.request_id}", '
-            f'"trace_id": "{work.trace_id}", "span_id": "{work.span_id}", "method": {quoted(method)}, '
-            f'"path": {quoted(path)}, "route": {quoted(served.route)}, "status": {status}, '
-            f'"duration_ms": {served.seconds * 1000:.2f}, "size": {served.size}, "client": {quoted(served.client)}}}\n'
+            f'{{"time": "{self._moment(at)}", "level": "info", "logger": "seawall.access", "message": "{verb} '
+            f'{path_shown[1:-1]} {status}", "request_id": "{work.request_id}", "trace_id": "{work.trace_id}", '
+            f'"span_id": "{work.span_id}", {shown}, "path": {path_shown}, "status": {status}, '
+            f'"duration_ms": {seconds * 1000:.2f}, "size": {size}, "client": {quoted(client)}}}\n'
         )
         self._write(line.encode())
+
+    def _show(self, method: str, route: str) -> tuple[str, str]:
+        """What is the same on many lines, put together once."""
+        verb = quoted(method)
+        found = verb[1:-1], f'"method": {verb}, "route": {quoted(route)}'
+        if len(self._shown) < MOST_SHOWN:
+            self._shown[method, route] = found
+        return found
 
 
 class LoggedAccess:
@@ -149,9 +156,6 @@ class LoggedAccess:
 
     def __init__(self, *, quiet: frozenset[str]) -> None:
         self._quiet = quiet
-
-    def began(self) -> None:
-        """Nothing is known of it yet."""
 
     def ended(self, served: ServedLike) -> None:
         """Write its line."""
@@ -169,10 +173,4 @@ class Ring:
 
     def __init__(self, most: int = 500) -> None:
         self.requests: deque[ServedLike] = deque(maxlen=most)
-
-    def began(self) -> None:
-        """Nothing to see yet."""
-
-    def ended(self, served: ServedLike) -> None:
-        """Keep it."""
-        self.requests.append(served)
+        self.ended = self.requests.append

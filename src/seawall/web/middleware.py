@@ -44,14 +44,14 @@ class Served(NamedTuple):
 
 
 class Recorder(Protocol):
-    """Is told of requests: counts them, writes them down, keeps them to be looked at."""
+    """Is told of requests: counts them, writes them down, keeps them to be looked at.
 
-    def began(self) -> None:
-        """One has come."""
-        ...
+    One that has a method `began` is told of each request that comes, too.
+    """
 
-    def ended(self, served: Served) -> None:
-        """It was served."""
+    @property
+    def ended(self) -> Callable[[Served], object]:
+        """Takes a request that was served."""
         ...
 
 
@@ -121,9 +121,14 @@ class Layer:
     problems: Problems = field(default_factory=Problems)
     clock: Clock = SYSTEM_CLOCK
     names: frozenset[bytes] = field(init=False)
+    begins: tuple[Callable[[], object], ...] = field(init=False)
+    ends: tuple[Callable[[Served], object], ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        begins = tuple(recorder.began for recorder in self.recorders if hasattr(recorder, "began"))
         object.__setattr__(self, "names", frozenset(name for name, _ in self.headers))
+        object.__setattr__(self, "begins", begins)
+        object.__setattr__(self, "ends", tuple(recorder.ended for recorder in self.recorders))
 
 
 class BodyTooLargeError(HTTPException):
@@ -185,7 +190,7 @@ def _identify(layer: Layer, headers: Mapping[bytes, bytes], scope: Scope) -> tup
         trace_id, caller, sampled, drawn, state = parent
     given = headers.get(_REQUEST_ID)
     request_id = trace_id if given is None or _ID.fullmatch(given) is None else given.decode()
-    return Correlation(request_id, trace_id, span_id, sampled=sampled, drawn=drawn, trace_state=state), caller
+    return Correlation(request_id, trace_id, span_id, sampled, drawn, state), caller
 
 
 class _Exchange:
@@ -231,7 +236,8 @@ class _Exchange:
             if not await self._answered(error, seconds):
                 raise
         finally:
-            self._out_of_time()
+            if self._timed:
+                self._out_of_time()
             if self._release is not None:
                 self._release(self._expired)
             if not self._recorded:
@@ -245,8 +251,8 @@ class _Exchange:
         layer, scope = self._layer, self._scope
         self._work, caller = _identify(layer, headers, scope)
         self._client = layer.client(scope)
-        for recorder in layer.recorders:
-            recorder.began()
+        for began in layer.begins:
+            began()
         if self._work.sampled and layer.tracer is not None:
             self._span = layer.tracer.began(scope, self._work, caller)
         if _DEADLINE not in headers:
@@ -331,12 +337,9 @@ class _Exchange:
             layer = self._layer
             headers = list(message.get("headers", ()))
             headers.append((_REQUEST_ID, self._work.request_id.encode()))
-            if layer.names:
-                present = {name for name, _ in headers}
-                if present.isdisjoint(layer.names):
-                    headers += layer.headers
-                else:
-                    headers += [header for header in layer.headers if header[0] not in present]
+            names = layer.names
+            present = [name for name, _ in headers if name in names]
+            headers += [header for header in layer.headers if header[0] not in present] if present else layer.headers
             message["headers"] = headers
             await self._inner_send(message)
         else:
@@ -365,8 +368,8 @@ class _Exchange:
         served = Served(
             time() - seconds, self._method, self._path, route, status, seconds, self._client, self._size, self._work
         )
-        for recorder in self._layer.recorders:
-            recorder.ended(served)
+        for ended in self._layer.ends:
+            ended(served)
         if self._span is not None:
             self._span.ended(served, error)
 

@@ -339,7 +339,6 @@ def test_a_block_is_measured(bench):
 
 def test_routes_are_measured(bench):
     for status in (200, 404, 499, 500):
-        bench.profiler.began()
         bench.profiler.ended(served(status=status))
     found = bench.of("GET /things/{id}")
     assert (found.kind, found.count, found.failures) == (Kind.ROUTE, 4, 1)
