@@ -213,13 +213,13 @@ class Sentry:
                 self._put(None)
 
     def _work(self) -> None:
-        capture: Callable[[Any], Any] = self._client.capture_event
+        client: Any = self._client
         while True:
             made = self._waiting.get()
             if made is None:
                 return
             try:
-                capture(made())
+                client.capture_event(made())
             except Exception:
                 _logger.exception("an error or a trace can't be told to Sentry")
             # It has the error, and that all its frames have.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from seawall.core import SeawallError
 
@@ -127,7 +127,7 @@ def _without_values(error: BaseException) -> BaseException:
     if isinstance(error, SeawallError) or not callable(errors):
         return error
     try:
-        found = [f"{'.'.join(map(str, one['loc']))} ({one['type']})" for one in list(errors())[:_MOST]]
+        found = [f"{'.'.join(map(str, one['loc']))} ({one['type']})" for one in cast("Any", errors())[:_MOST]]
     except Exception:  # noqa: BLE001 - then it is no validation's error
         return error
     text = f"{type(error).__module__}.{type(error).__name__}: {', '.join(found)}"

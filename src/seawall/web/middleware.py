@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter, time
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -125,7 +125,8 @@ class Layer:
     ends: tuple[Callable[[Served], object], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        begins = tuple(recorder.began for recorder in self.recorders if hasattr(recorder, "began"))
+        told: Sequence[Any] = self.recorders
+        begins = tuple(recorder.began for recorder in told if hasattr(recorder, "began"))
         object.__setattr__(self, "names", frozenset(name for name, _ in self.headers))
         object.__setattr__(self, "begins", begins)
         object.__setattr__(self, "ends", tuple(recorder.ended for recorder in self.recorders))
