@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from types import TracebackType
 from typing import Any, Self
 
@@ -69,6 +70,7 @@ class Copywriter:
             pipeline = provider_pipeline(sea, name, config)
             self._breakers[name] = sea.breakers[name]
 
+            @wraps(write)
             async def write_and_tell(text: str) -> Copy:
                 with api_call(name) as call:
                     copy = await write(text)

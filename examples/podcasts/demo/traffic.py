@@ -26,7 +26,7 @@ class Answer(NamedTuple):
 class Traffic:
     """Sends `rate` requests a second to one campaign's copy endpoint, with at most `most` under way."""
 
-    def __init__(self, url: str, *, rate: float = 40.0, most: int = 200) -> None:
+    def __init__(self, url: str, *, rate: float = 20.0, most: int = 200) -> None:
         self._client = httpx2.AsyncClient(base_url=url, timeout=10.0, limits=httpx2.Limits(max_connections=most))
         self._interval = 1.0 / rate
         self._most = most

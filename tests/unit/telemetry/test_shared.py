@@ -75,18 +75,18 @@ def test_processes_add_up_and_a_killed_one_loses_nothing(tmp_path):
 
 
 def test_the_folder_stays_small_however_often_processes_are_replaced(tmp_path):
-    for number in range(300):
+    for number in range(1000):
         metrics = Metrics()
         folder = SharedFolder(tmp_path)
         metrics.move(folder)
         metrics.counter("done_total", "Things.", labels=("kind",)).inc(kind="a")
         folder.close()
-        if number % 10 == 0:
+        if number % 50 == 0:
             reader = SharedFolder(tmp_path)
             assert reader.totals()["done_total"]["a",] == [number + 1]
             reader.close()
     reader = SharedFolder(tmp_path)
-    assert reader.totals()["done_total"]["a",] == [300]
+    assert reader.totals()["done_total"]["a",] == [1000]
     assert len(list(tmp_path.iterdir())) <= 4
     reader.close()
 
