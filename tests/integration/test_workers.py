@@ -16,12 +16,15 @@ import pytest
 HERE = Path(__file__).parent
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(params=["told", "found"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Of a server whose workers are told where to share their metrics, or find out by themselves."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "SEAWALL_METRICS_FOLDER": str(tmp_path / "metrics"), "LOG_LEVEL": "WARNING"}
+    environment = {**os.environ, "LOG_LEVEL": "WARNING", "TMPDIR": str(tmp_path)}
+    if request.param == "told":
+        environment["SEAWALL_METRICS_FOLDER"] = str(tmp_path / "metrics")
     server = subprocess.Popen(
         [
             sys.executable, "-m", "uvicorn", "tests.integration.workers_app:app", "--port", str(port), "--workers", "3",
@@ -34,6 +37,8 @@ def url(tmp_path: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(20)
+        if request.param == "found":
+            assert not list(tmp_path.rglob("*.values")), "a folder of our own making goes with its last process"
 
 
 def metrics(url: str) -> dict[str, float]:

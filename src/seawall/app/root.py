@@ -241,7 +241,7 @@ class Seawall:
             service=self.service,
             admin_token=settings.admin_token,
             development=settings.development,
-            layer=telemetry.layer(self.events, self._admission(), self.clock),
+            layer=telemetry.layer(self.events, self._admission, self.clock),
             ring=telemetry.ring,
             levels=telemetry.levels,
             expose=telemetry.expose if settings.enable_metrics else None,
@@ -265,18 +265,15 @@ class Seawall:
         if "cache" in self.__dict__:
             await self._signals.look_at_redis(self.cache)
 
+    @cached_property
     def _admission(self) -> AdaptiveLimit | None:
         if not self.settings.load_shedding:
             return None
         return AdaptiveLimit(name="requests", clock=self.clock, events=self.events)
 
     def _limits(self) -> dict[str, AdaptiveLimit]:
-        return {
-            policy.name: policy
-            for pipeline in self._pipelines.values()
-            for policy in pipeline.policies
-            if isinstance(policy, AdaptiveLimit)
-        }
+        policies = [policy for pipeline in self._pipelines.values() for policy in pipeline.policies]
+        return {policy.name: policy for policy in [*policies, self._admission] if isinstance(policy, AdaptiveLimit)}
 
     @asynccontextmanager
     async def _running(self, inner: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ class Telemetry:
         self._logs = logs
         self._process = ProcessMetrics(metrics)
         self._shared: SharedFolder | None = None
+        self._stack = ExitStack()
         self._recorders: tuple[Any, ...] = ()
         self._sockets: tuple[Any, ...] = ()
         dropped = metrics.declare(catalogue.LOG_LINES_DROPPED).labels()
@@ -57,24 +59,33 @@ class Telemetry:
     def __enter__(self) -> Telemetry:
         if self._logs is not None:
             _configure_structlog()
-        self.tracing.__enter__()
-        folder = self._folder()
-        if folder is not None:
-            self._shared = SharedFolder(folder)
-            self.metrics.move(self._shared)
-        self._process.__enter__()
+        with ExitStack() as stack:
+            if self._logs is not None:
+                stack.callback(self._logs.sink.flush)
+            stack.callback(self.levels.close)
+            stack.enter_context(self.tracing)
+            folder = self._folder()
+            if folder is not None:
+                self._share(folder, stack)
+            stack.enter_context(self._process)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.tracing.__exit__()
-        self._process.__exit__()
-        self.levels.close()
-        if self._shared is not None:
-            shared, self._shared = self._shared, None
+        self._stack.close()
+
+    def _share(self, folder: Path, stack: ExitStack) -> None:
+        """Count in `folder` from now on, until `stack` is closed."""
+        shared = self._shared = SharedFolder(folder)
+        self.metrics.move(shared)
+
+        def end() -> None:
+            self._shared = None
             self.metrics.move(Memory())
-            shared.close()
-        if self._logs is not None:
-            self._logs.sink.flush()
+            # Nobody looks at a folder of our own making when its last process has ended.
+            shared.close(remove=self.settings.metrics_folder is None)
+
+        stack.callback(end)
 
     def _folder(self) -> Path | None:
         """Where processes share their metrics: as configured, or for the workers of one uvicorn by themselves."""

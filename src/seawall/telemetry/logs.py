@@ -125,9 +125,9 @@ class Logs:
     """All logs of this process, in one format and to one place.
 
     level, loggers: names as `logging` has them; of the root, and of single loggers. Clients that log whole URLs are
-    at `WARNING` unless named there. json_format: one object a line, or
-    readable lines, in colour on a terminal. file: written to in place of standard error, and rotated. most: lines that
-    may wait to be written. count: told the level of each line.
+    at `WARNING` unless named there. json_format: one object a line, or readable lines, in colour on a terminal. file:
+    written to in place of standard error, and rotated. most: lines that may wait to be written. count: told the level
+    of each line. At the end of the process what waits is written.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Logs:
             self.sink.write(line)
 
     def close(self) -> None:
-        """Write what is left; lines logged later go to standard error."""
+        """Write what is left."""
         self.sink.close()
 
 

@@ -13,6 +13,7 @@ import json
 import logging
 import mmap
 import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from operator import add
@@ -90,9 +91,13 @@ class SharedFolder:
         self._size += _CHUNK
         self._next = 0
 
-    def close(self) -> None:
-        """Let others fold this process's file; what is counted later is still in it if nobody has by then."""
+    def close(self, *, remove: bool = False) -> None:
+        """Let others fold this process's file. remove: the whole folder goes if no process counts there any more."""
         fcntl.flock(self._file, fcntl.LOCK_UN)  # what is mapped keeps the file open
+        if remove:
+            with self._alone() as alone:
+                if alone and all(self._ended(file.stem) for file in self._folder.glob("*.values")):
+                    shutil.rmtree(self._folder, ignore_errors=True)
         for file in (self._file, self._index, self._lock):
             os.close(file)
 

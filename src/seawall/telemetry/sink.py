@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import os
@@ -141,12 +142,18 @@ class Sink:
         return True
 
     def close(self, timeout: float = 2.0) -> None:
-        """Write what is left, within `timeout` seconds, and end the thread."""
+        """Write what is left, within `timeout` seconds, and end the thread; a line that comes later starts another."""
         thread = self._thread
-        self._closing = True
-        self._wake.set()
         if thread is not None:
+            self._closing = True
+            self._wake.set()
             thread.join(timeout)
+            if thread.is_alive():
+                return  # the output stalls: the thread goes on waiting for it
+            self._thread, self._closing = None, False
+        self._wake.clear()
+        while self._lines:
+            self._write_some()
 
     def forked(self) -> None:
         """This is a new process, in which the thread isn't running; what waited is the other's to write."""
@@ -194,4 +201,10 @@ def _forked() -> None:
         sink.forked()
 
 
+def _ended() -> None:
+    for sink in list(sinks):
+        sink.close()
+
+
 os.register_at_fork(after_in_child=_forked)
+atexit.register(_ended)  # the last lines tell why a process has ended
