@@ -117,6 +117,7 @@ class Sink:
         self._lines: deque[bytes] = deque()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._writing = False
         self._closing = False
         self._starting = threading.Lock()
         sinks.add(self)
@@ -135,7 +136,8 @@ class Sink:
     def flush(self, timeout: float = 2.0) -> bool:
         """Wait until all lines are written, for so many seconds at most; whether they are."""
         until = time.monotonic() + timeout
-        while self._lines or self._wake.is_set():
+        # In the order in which the thread leaves them, so that no line is between two of them unseen.
+        while self._lines or self._wake.is_set() or self._writing:
             if self._thread is None or time.monotonic() > until:
                 return False
             time.sleep(PAUSE / 5)
@@ -160,7 +162,7 @@ class Sink:
         self._lines.clear()
         self._wake = threading.Event()
         self._starting = threading.Lock()
-        self._thread = None
+        self._thread, self._writing = None, False
 
     def _start(self) -> None:
         with self._starting:
@@ -174,9 +176,11 @@ class Sink:
             self._wake.wait()
             if not self._closing:
                 time.sleep(PAUSE)
+            self._writing = True
             self._wake.clear()
             while self._lines:
                 self._write_some()
+            self._writing = False
             if self._closing:
                 return
 

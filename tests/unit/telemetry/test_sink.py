@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -43,6 +44,21 @@ def test_while_the_output_stalls_nobody_waits_and_what_is_too_much_is_counted():
     sink.close()
     os.close(reading)
     os.close(writing)
+
+
+def test_a_flush_waits_for_the_lines_that_are_being_written():
+    class Slow:
+        def write(self, data: bytes) -> None:
+            being_written.set()
+            time.sleep(0.05)
+
+    being_written = threading.Event()
+    sink = Sink(Slow())
+    sink.write(b"one\n")
+    assert being_written.wait(5)
+    assert sink.flush()
+    assert sink.written == 1
+    sink.close()
 
 
 def test_a_pipe_that_nobody_reads_any_more_costs_the_lines_alone():
