@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 SECONDS ?= 0
 SUITE ?= resilience cache database requests
+# One more than there are cores: half of the time a test waits, for a server or a timeout.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test torture check format bench docs lock clean
@@ -18,7 +20,7 @@ demo: $(VENV)/.examples ## start the podcast service and all it depends on, and 
 	@PYTHONPATH=examples $(BIN)/python -m podcasts.demo --seconds $(SECONDS)
 
 test: $(VENV)/.dev ## run the tests (ARGS="-k breaker" to choose)
-	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 torture: $(VENV)/.dev ## run the long tests under load, and property tests on examples never tried
 	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto --dist worksteal tests/unit $(ARGS)

@@ -4,6 +4,7 @@ Examples are the same ones at every run of `make test`, new ones in `make tortur
 stood still is run again, four times at most; the summary lists it as RERUN. One that fails on a machine at rest fails.
 """
 
+import gc
 import os
 
 import pytest
@@ -31,10 +32,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # The longest first, so that no worker is left alone with them at the end.
+    items.sort(key=lambda item: item.path.parent.name != "journeys")
     starved = config.stash[_watch].starved
     for item in items:
         if item.path.parent.name != "architecture":
             item.add_marker(pytest.mark.flaky(reruns=RERUNS, reruns_delay=0.5, condition=starved))
+
+
+def pytest_collection_finish() -> None:
+    # Thousands of tests are a large heap, which each of the many tests that collect garbage would walk through.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -92,6 +92,7 @@ def test_the_cases_find_a_rule_that_is_wrong(tmp_path, group, right, wrong):
     assert done.returncode != 0
 
 
+@pytest.mark.torture
 def test_a_plan_unlike_the_examples_passes_its_own_cases(tmp_path):
     promtool = tool("promtool")
     plan = AlertPlan(

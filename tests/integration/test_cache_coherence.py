@@ -126,7 +126,10 @@ def torture(server: Valkey, seconds: float, seed: int, options: dict[str, Any], 
         return done
 
 
-@pytest.mark.parametrize("options", [{}, {"backlog": 10_000}], ids=["news", "backlog"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param({}, id="news"), pytest.param({"backlog": 10_000}, id="backlog", marks=pytest.mark.torture)],
+)
 def test_nothing_is_stale_after_connections_were_cut_and_the_server_stopped_and_killed(make_valkey, options):
     done = torture(make_valkey(), 6.0, 1, options, ["cut", "stop", "kill"])
     assert done > 1_000

@@ -41,6 +41,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             assert not list(tmp_path.rglob("*.values")), "a folder of our own making goes with its last process"
 
 
+_client = httpx2.Client(limits=httpx2.Limits(max_keepalive_connections=0))
+
+
 def metrics(url: str) -> dict[str, float]:
     lines = ask(url, "/metrics").text.splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
@@ -51,7 +54,7 @@ def ask(url: str, path: str) -> httpx2.Response:
     until = time.monotonic() + 30
     while True:
         try:
-            return httpx2.get(url + path, timeout=10)
+            return _client.get(url + path, timeout=10)
         except httpx2.HTTPError:
             assert time.monotonic() < until
             time.sleep(0.1)

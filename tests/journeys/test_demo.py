@@ -72,6 +72,7 @@ def test_ctrl_c_leaves_nothing_running():
     assert not any(Path(f"/proc/{pid}").exists() for pid in started)
 
 
+@pytest.mark.torture
 def test_killed_demo_takes_its_children_along():
     with demo() as process:
         assert process.stdout is not None
@@ -92,6 +93,7 @@ def test_too_short_a_demo_is_refused():
     assert "allowed: 0, or 40 to 86400" in output
 
 
+@pytest.mark.torture
 def test_story_fails_when_nobody_takes_over(service):
     service.stubs.fault("anthropic", "error")
 

@@ -65,15 +65,17 @@ class RotatedFile:
 
     def write(self, data: bytes) -> None:
         """Write all of it, into a new file where this one has been moved away or is full."""
-        try:
-            moved = os.stat(self._path).st_ino != os.fstat(self._file).st_ino
-        except FileNotFoundError:
-            moved = True
-        if moved:
+        if not self._is_at_path():
             self._open()
         elif os.fstat(self._file).st_size + len(data) > self._most:
             self._rotate()
         Descriptor(self._file).write(data)
+
+    def _is_at_path(self) -> bool:
+        try:
+            return os.stat(self._path).st_ino == os.fstat(self._file).st_ino
+        except FileNotFoundError:
+            return False
 
     def _open(self) -> None:
         file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
@@ -84,8 +86,8 @@ class RotatedFile:
     def _rotate(self) -> None:
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
-            # Another process may have done it while this one waited.
-            if os.stat(self._path).st_ino == os.fstat(self._file).st_ino and os.fstat(self._file).st_size:
+            # Another process may have done it while this one waited, or be about to open the new file.
+            if self._is_at_path() and os.fstat(self._file).st_size:
                 for place in range(self._keep - 1, 0, -1):
                     with contextlib.suppress(FileNotFoundError):
                         self._numbered(place).replace(self._numbered(place + 1))
