@@ -100,7 +100,7 @@ class Telemetry:
         counted = RequestMetrics(self.metrics)
         recorders: list[Any] = [counted, self.ring, *([profiler] if self.settings.enable_profiling else [])]
         if self._logs is not None and self._logs.json_format:
-            recorders.append(AccessLog(self._logs.access, quiet=quiet, moment=moment))
+            recorders.append(AccessLog(self._logs.sink.write, quiet=quiet, moment=moment))
         else:
             recorders.append(LoggedAccess(quiet=quiet))
         self._recorders, self._sockets = tuple(recorders), (counted,)

@@ -159,11 +159,6 @@ class Logs:
             # The access line is written by Seawall's middleware, with the request's id.
             logger.propagate = name not in _SILENCED
 
-    def access(self, line: bytes) -> None:
-        """Write a line that is formatted already."""
-        if logging.root.level <= logging.INFO:
-            self.sink.write(line)
-
     def close(self) -> None:
         """Write what is left."""
         self.sink.close()

@@ -11,8 +11,10 @@ from typing import Any, Protocol
 from seawall.core.correlation import Correlation
 from seawall.telemetry import catalogue
 from seawall.telemetry.metrics import CounterSeries, HistogramSeries, Metrics
+from seawall.telemetry.sink import Line
 
 _access = logging.getLogger("seawall.access")
+_root = logging.root
 MOST_SHOWN = 1_000
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"})
 """Those that are counted under their own name; a client may send any."""
@@ -81,20 +83,18 @@ class RequestMetrics:
 
     def began(self) -> None:
         """One has come."""
-        self._active.inc()
+        active = self._active
+        active.values[active.index] += 1.0
 
-    def ended(self, served: ServedLike) -> None:
-        """Count it."""
-        self._active.dec()
-        key = (served.method, served.route, served.status)
-        known = self._known.get(key)
-        if known is None:
-            known = self._find(*key)
-        count, seconds = known
-        count.inc()
-        work = served.correlation
-        seconds.observe(served.seconds, work.trace_id if work.sampled else None)
-        self._bytes.inc(served.size)
+    def ended(self, served: Any) -> None:
+        """Count a `ServedLike`, which is a tuple. Done for every request: what `inc` would do is done here."""
+        _, method, _, route, status, seconds, _, size, work = served
+        count, durations = self._known.get((method, route, status)) or self._find(method, route, status)
+        active, sizes = self._active, self._bytes
+        active.values[active.index] -= 1.0
+        count.values[count.index] += 1.0
+        sizes.values[sizes.index] += size
+        durations.observe(seconds, work.trace_id if work.sampled else None)
 
     def opened(self) -> None:
         """A websocket has come."""
@@ -116,22 +116,30 @@ class RequestMetrics:
 class AccessLog:
     """Writes a line of JSON for each request; probes that are answered well are not worth one.
 
-    write: takes a line. quiet: paths of probes. moment: the time as text, of seconds of the epoch.
+    write: takes what makes a line and of what: it is made when it is written, while nobody waits. quiet: paths of
+    probes. moment: the time as text, of seconds of the epoch.
     """
 
     def __init__(
-        self, write: Callable[[bytes], None], *, quiet: frozenset[str], moment: Callable[[float], str]
+        self,
+        write: Callable[[Line], None],
+        *,
+        quiet: frozenset[str],
+        moment: Callable[[float], str],
     ) -> None:
         self._write = write
         self._quiet = quiet
         self._moment = moment
         self._shown: dict[tuple[str, str], tuple[str, str]] = {}
 
-    def ended(self, served: Any) -> None:
-        """Write the line of a `ServedLike`, which is a tuple: unpacked at once, for this is done for every request."""
+    def ended(self, served: ServedLike) -> None:
+        """Have its line written."""
+        if (served.path not in self._quiet or served.status >= 400) and _root.level <= logging.INFO:  # noqa: PLR2004
+            self._write((self._line, served))
+
+    def _line(self, served: Any) -> bytes:
+        """The line of a `ServedLike`, which is a tuple."""
         at, method, path, route, status, seconds, client, size, work = served
-        if path in self._quiet and status < 400:  # noqa: PLR2004
-            return
         verb, shown = self._shown.get((method, route)) or self._show(method, route)
         path_shown = quoted(path)
         line = (
@@ -140,7 +148,7 @@ class AccessLog:
             f'"span_id": "{work.span_id}", {shown}, "path": {path_shown}, "status": {status}, '
             f'"duration_ms": {seconds * 1000:.2f}, "size": {size}, "client": {quoted(client)}}}\n'
         )
-        self._write(line.encode())
+        return line.encode()
 
     def _show(self, method: str, route: str) -> tuple[str, str]:
         """What is the same on many lines, put together once."""

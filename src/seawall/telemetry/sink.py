@@ -10,8 +10,9 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from seawall.core import OptionError
 from seawall.core.options import number
@@ -20,6 +21,10 @@ PAUSE = 0.01
 """Seconds in which lines are gathered, so that one write takes many."""
 _BATCH = 1000
 _AGAIN = 1.0
+
+
+Line = bytes | tuple[Callable[[Any], bytes], Any]
+"""A line, or a function that makes it and of what."""
 
 
 class Output(Protocol):
@@ -116,21 +121,24 @@ class Sink:
         self.written = 0
         self._output = output
         self._most = most
-        self._lines: deque[bytes] = deque()
+        self._lines: deque[Line] = deque()
         self._wake = threading.Event()
+        self._awake = False
         self._thread: threading.Thread | None = None
         self._writing = False
         self._closing = False
         self._starting = threading.Lock()
         sinks.add(self)
 
-    def write(self, line: bytes) -> None:
-        """Take a line, which ends in a newline. Never waits, never raises."""
-        if len(self._lines) >= self._most:
+    def write(self, line: Line) -> None:
+        """Take a line, which ends in a newline, or what makes it and of what. Never waits, never raises."""
+        lines = self._lines
+        if len(lines) >= self._most:
             self.dropped += 1
             return
-        self._lines.append(line)
-        if not self._wake.is_set():
+        lines.append(line)
+        if not self._awake:
+            self._awake = True
             self._wake.set()
             if self._thread is None:
                 self._start()
@@ -139,7 +147,7 @@ class Sink:
         """Wait until all lines are written, for so many seconds at most; whether they are."""
         until = time.monotonic() + timeout
         # In the order in which the thread leaves them, so that no line is between two of them unseen.
-        while self._lines or self._wake.is_set() or self._writing:
+        while self._lines or self._awake or self._writing:
             if self._thread is None or time.monotonic() > until:
                 return False
             time.sleep(PAUSE / 5)
@@ -156,6 +164,7 @@ class Sink:
                 return  # the output stalls: the thread goes on waiting for it
             self._thread, self._closing = None, False
         self._wake.clear()
+        self._awake = False
         while self._lines:
             self._write_some()
 
@@ -164,7 +173,7 @@ class Sink:
         self._lines.clear()
         self._wake = threading.Event()
         self._starting = threading.Lock()
-        self._thread, self._writing = None, False
+        self._thread, self._writing, self._awake = None, False, False
 
     def _start(self) -> None:
         with self._starting:
@@ -180,6 +189,7 @@ class Sink:
                 time.sleep(PAUSE)
             self._writing = True
             self._wake.clear()
+            self._awake = False
             while self._lines:
                 self._write_some()
             self._writing = False
@@ -189,13 +199,23 @@ class Sink:
     def _write_some(self) -> None:
         batch = [self._lines.popleft() for _ in range(min(_BATCH, len(self._lines)))]
         try:
-            self._output.write(b"".join(batch))
+            self._output.write(b"".join(map(_made, batch)))
         except (OSError, ValueError):  # a full disk, a closed pipe
             self.dropped += len(batch)
             if not self._closing:
                 time.sleep(_AGAIN)
         else:
             self.written += len(batch)
+
+
+def _made(line: Line) -> bytes:
+    if isinstance(line, bytes):
+        return line
+    make, of = line
+    try:
+        return make(of)
+    except Exception:  # noqa: BLE001 - the thread must live
+        return f"a log line could not be made of a {type(of).__name__}\n".encode()
 
 
 sinks: weakref.WeakSet[Sink] = weakref.WeakSet()

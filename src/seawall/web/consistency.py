@@ -38,13 +38,13 @@ class ConsistencyMiddleware:
     """
 
     def __init__(self, app: ASGIApp, *, database: ConsistencyLike) -> None:
-        self._app = app
+        self.app = app
         self._database = database
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or websocket."""
         if scope["type"] not in {"http", "websocket"}:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         given = _given(Headers(scope=scope))
         with self._database.admitting(given) as caller:
@@ -59,7 +59,7 @@ class ConsistencyMiddleware:
                         headers.append("set-cookie", f"{NAME}={token}; Path=/; HttpOnly; SameSite=Lax{secure}")
                 await send(message)
 
-            await self._app(scope, receive, send_with_position)
+            await self.app(scope, receive, send_with_position)
 
 
 def _given(headers: Headers) -> str | None:

@@ -18,6 +18,7 @@ from seawall.web.cache_admin import CacheLike, WarmerLike, cache_routes
 from seawall.web.consistency import ConsistencyLike, ConsistencyMiddleware
 from seawall.web.database_admin import DatabaseLike, database_routes
 from seawall.web.debug import debug_routes
+from seawall.web.error_handling import slimmed
 from seawall.web.health import HealthChecksLike, health_routes
 from seawall.web.http_cache import install_http_cache
 from seawall.web.logs_admin import LevelsLike, logs_routes
@@ -34,6 +35,7 @@ except ImportError:  # a plain Starlette app validates nothing
     RequestValidationError = None  # type: ignore[assignment, misc]
 
 METRICS = "/metrics"
+_OAUTH_PAGE = "swagger_ui_oauth2_redirect_url"
 PROBES = frozenset({"/health", "/health/startup", "/health/ready", "/health/detailed", METRICS})
 """Paths that are answered also under load, and not worth a line in the log."""
 
@@ -78,7 +80,8 @@ def install(app: Any, parts: WebParts) -> None:
     if hasattr(app, "openapi"):
         describe_problems(app)
     # In front, so that no catch-all route of the app hides them.
-    app.router.routes.insert(0, OwnRoutes(routes(parts), prefixes=("/admin/", "/debug/")))
+    own = [*routes(parts), *_documentation(app)]
+    app.router.routes.insert(0, OwnRoutes(own, prefixes=("/admin/", "/debug/")))
     _put_around(app, parts)
     inner = app.router.lifespan_context
 
@@ -119,6 +122,15 @@ def routes(parts: WebParts) -> list[Route]:
     return found
 
 
+def _documentation(app: Any) -> list[Route]:
+    """Take FastAPI's own pages from its routes, where each is a regular expression to be tried for every request."""
+    paths = {getattr(app, name, None) for name in ("openapi_url", "docs_url", "redoc_url", _OAUTH_PAGE)}
+    found = [route for route in app.router.routes if type(route) is Route and route.path in paths]
+    for route in found:
+        app.router.routes.remove(route)
+    return found
+
+
 def _put_around(app: Any, parts: WebParts) -> None:
     """Have the layer be the outermost middleware but for CORS, whatever is added before the app is started.
 
@@ -133,6 +145,6 @@ def _put_around(app: Any, parts: WebParts) -> None:
         others = [one for one in app.user_middleware if one not in ours]
         cors = [one for one in others if one.cls is CORSMiddleware]
         app.user_middleware = [*cors, *ours, *(one for one in others if one.cls is not CORSMiddleware)]
-        return build()
+        return slimmed(build(), parts.layer.problems)
 
     app.build_middleware_stack = build_with_ours

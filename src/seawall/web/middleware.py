@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter, time
 from typing import Any, NamedTuple, Protocol
@@ -149,21 +149,20 @@ class SeawallMiddleware:
     """
 
     def __init__(self, app: ASGIApp, *, layer: Layer) -> None:
-        self._app = app
+        self.app = app
         self._layer = layer
         self._expiries = Expiries(None, SYSTEM_CLOCK.monotonic)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request or websocket."""
         if scope["type"] == "http":
             loop = asyncio.get_running_loop()
             if self._expiries.loop is not loop:
                 self._expiries = Expiries(loop, loop.time)
-            await _Exchange(self._layer, self._expiries, scope, receive, send).serve(self._app)
-        elif scope["type"] == "websocket":
-            await self._talk(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            return _Exchange(self._layer, self._expiries, scope, receive, send).serve(self.app)
+        if scope["type"] == "websocket":
+            return self._talk(scope, receive, send)
+        return self.app(scope, receive, send)
 
     async def _talk(self, scope: Scope, receive: Receive, send: Send) -> None:
         work, _ = _identify(self._layer, dict(scope["headers"]), scope)
@@ -172,7 +171,7 @@ class SeawallMiddleware:
         for recorder in sockets:
             recorder.opened()
         try:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
         finally:
             for recorder in sockets:
                 recorder.closed(template_of(scope, root), perf_counter() - began)
@@ -181,7 +180,7 @@ class SeawallMiddleware:
 
 def _identify(layer: Layer, headers: Mapping[bytes, bytes], scope: Scope) -> tuple[Correlation, str | None]:
     """What a request is called, and the span that asked for it."""
-    drawn_ids = f"{random.getrandbits(192):048x}"  # once for both
+    drawn_ids = random.getrandbits(192).to_bytes(24).hex()  # once for both
     span_id = drawn_ids[32:]
     parent = parent_of(scope["headers"]) if TRACEPARENT in headers else None
     if parent is None:
@@ -221,7 +220,13 @@ class _Exchange:
     async def serve(self, app: ASGIApp) -> None:
         layer, scope = self._layer, self._scope
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        seconds = self._begin(headers)
+        self._work, caller = _identify(layer, headers, scope)
+        self._client = layer.client(scope)
+        for began in layer.begins:
+            began()
+        if self._work.sampled and layer.tracer is not None:
+            self._span = layer.tracer.began(scope, self._work, caller)
+        seconds = self._asked(headers[_DEADLINE]) if _DEADLINE in headers else layer.timeout
         identity = correlation.current.set(self._work)
         bound = deadline.current.set(min(layer.clock.monotonic() + seconds, deadline.current.get()))
         self._bound(seconds)
@@ -247,19 +252,10 @@ class _Exchange:
             deadline.current.reset(bound)
             correlation.current.reset(identity)
 
-    def _begin(self, headers: dict[bytes, bytes]) -> float:
-        """Find out what the request is; returns the seconds it has."""
-        layer, scope = self._layer, self._scope
-        self._work, caller = _identify(layer, headers, scope)
-        self._client = layer.client(scope)
-        for began in layer.begins:
-            began()
-        if self._work.sampled and layer.tracer is not None:
-            self._span = layer.tracer.began(scope, self._work, caller)
-        if _DEADLINE not in headers:
-            return layer.timeout
-        asked = deadline.from_header(headers[_DEADLINE].decode("latin-1"))
-        return layer.timeout if asked is None else min(asked, layer.timeout)
+    def _asked(self, header: bytes) -> float:
+        """The seconds that the caller waits, and no more than it may have."""
+        asked = deadline.from_header(header.decode("latin-1"))
+        return self._layer.timeout if asked is None else min(asked, self._layer.timeout)
 
     async def _answered(self, error: BaseException, seconds: float) -> bool:
         """Answer in place of the app that raised `error`; False where it must go on, to the server."""
@@ -337,10 +333,12 @@ class _Exchange:
             deadline.current.set(deadline.NEVER)
             layer = self._layer
             headers = list(message.get("headers", ()))
+            present = dict(headers)
             headers.append((_REQUEST_ID, self._work.request_id.encode()))
-            names = layer.names
-            present = [name for name, _ in headers if name in names]
-            headers += [header for header in layer.headers if header[0] not in present] if present else layer.headers
+            if layer.names.isdisjoint(present):
+                headers += layer.headers
+            else:
+                headers += [header for header in layer.headers if header[0] not in present]
             message["headers"] = headers
             await self._inner_send(message)
         else:
@@ -365,10 +363,9 @@ class _Exchange:
         """Tell that the answer is through, or will never be."""
         self._recorded = True
         seconds = perf_counter() - self._began
-        route = template_of(self._scope, self._root)
-        served = Served(
-            time() - seconds, self._method, self._path, route, status, seconds, self._client, self._size, self._work
-        )
+        route, at = template_of(self._scope, self._root), time() - seconds
+        told = (at, self._method, self._path, route, status, seconds, self._client, self._size, self._work)
+        served = tuple.__new__(Served, told)  # what its constructor does, but at once
         for ended in self._layer.ends:
             ended(served)
         if self._span is not None:

@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from seawall import Seawall
 from seawall.core import Health, Status, deadline
@@ -298,3 +298,23 @@ def test_resilience_switched_off_leaves_calls_as_they_are():
     async def call() -> None: ...
 
     assert sea.pipeline("one", Timeout(1.0))(call) is call
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"])
+def test_the_pages_of_fastapi_are_where_they_were(path):
+    app = Seawall(service="test").install(FastAPI())
+    assert [ask(app, path).status_code, ask(app, path, "POST").status_code] == [200, 405]
+    outer = Starlette(routes=[Mount("/api", app)])
+    assert ask(outer, f"/api{path}").status_code == 200
+    without = Seawall(service="test").install(FastAPI(openapi_url=None))
+    assert ask(without, path).status_code == 404
+
+
+def test_a_page_of_the_app_may_take_the_place_of_one_of_fastapi():
+    app = Seawall(service="test").install(FastAPI(docs_url=None))
+
+    @app.get("/docs")
+    def docs() -> str:
+        return "mine"
+
+    assert ask(app, "/docs").json() == "mine"

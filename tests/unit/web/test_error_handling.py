@@ -1,0 +1,147 @@
+"""In place of Starlette's middleware for errors: whatever happens, the same comes out of both."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from seawall import Seawall
+from seawall.web.error_handling import HandledErrors
+from seawall.web.middleware import SeawallMiddleware
+
+START = {"type": "http.response.start", "status": 200, "headers": []}
+
+
+class KnownError(Exception):
+    pass
+
+
+class ChildOfKnownError(KnownError):
+    pass
+
+
+async def on_known(request: Any, error: Exception) -> PlainTextResponse:
+    return PlainTextResponse(f"known: {error} at {request.url.path}", 418)
+
+
+def on_lookup(request: Any, error: Exception) -> PlainTextResponse:
+    return PlainTextResponse("not there", 410)
+
+
+async def on_404(request: Any, error: Exception) -> PlainTextResponse:
+    return PlainTextResponse("nowhere", 404)
+
+
+async def on_index(request: Any, error: Exception) -> PlainTextResponse:
+    raise KnownError("while it was handled")
+
+
+async def nothing(request: Any, error: Exception) -> None:
+    return None
+
+
+HANDLERS: dict[Any, Any] = {
+    KnownError: on_known, KeyError: on_lookup, 404: on_404, IndexError: on_index, OSError: nothing
+}  # fmt: skip
+ERRORS = {
+    "none": None,
+    "known": KnownError("x"),
+    "a child of it": ChildOfKnownError("y"),
+    "by a function": KeyError("k"),
+    "unknown": ValueError("v"),
+    "404": HTTPException(404),
+    "405": HTTPException(405, headers={"allow": "GET"}),
+    "fails again": IndexError("i"),
+    "answered with nothing": OSError("o"),
+    "no Exception": asyncio.CancelledError(),
+}
+
+
+def app_that_raises(error: BaseException | None, begun: bool) -> Any:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if begun:
+            await send(dict(START))
+        if error is not None:
+            raise error
+        if not begun:
+            await send(dict(START))
+        await send({"type": "http.response.body", "body": b"fine"})
+
+    return app
+
+
+async def told_by(middleware: Any) -> tuple[list[Message], str]:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start" and sent:
+            raise RuntimeError("a second response")  # as servers do
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {
+        "type": "http", "method": "GET", "path": "/p", "headers": [], "query_string": b"", "server": ("s", 80),
+        "scheme": "http",
+    }  # fmt: skip
+    try:
+        await middleware(scope, receive, send)
+    except BaseException as error:  # noqa: BLE001 - also a cancellation
+        return sent, type(error).__name__
+    return sent, ""
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["", "the response has begun"])
+@pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
+def test_the_same_comes_out(error, begun):
+    plain = ExceptionMiddleware(app_that_raises(error, begun), handlers=HANDLERS)
+    ours = HandledErrors(ExceptionMiddleware(app_that_raises(error, begun), handlers=HANDLERS))
+    expected = asyncio.run(told_by(plain))
+    for _ in range(3):  # the first time it is Starlette's own that answers
+        assert asyncio.run(told_by(ours)) == expected
+
+
+def middlewares(app: Starlette) -> list[Any]:
+    found: list[Any] = [app.build_middleware_stack()]
+    while (inside := getattr(found[-1], "app", None)) is not None:
+        found.append(inside)
+    return [type(each) for each in found]
+
+
+@pytest.mark.parametrize("make", [FastAPI, Starlette])
+def test_what_the_layer_does_already_is_not_in_the_way(make):
+    app = Seawall(service="test").install(make())
+    kinds = middlewares(app)
+    assert SeawallMiddleware in kinds
+    assert HandledErrors in kinds
+    assert ServerErrorMiddleware not in kinds
+    assert ExceptionMiddleware not in kinds
+
+
+def test_a_page_for_debugging_and_a_handler_of_ones_own_stay():
+    assert ServerErrorMiddleware in middlewares(Seawall(service="test").install(Starlette(debug=True)))
+    app = Seawall(service="test").install(Starlette())
+    app.add_exception_handler(Exception, on_known)
+    assert ServerErrorMiddleware in middlewares(app)
+
+
+def test_a_middleware_that_hides_what_is_inside_costs_nothing_but_the_gain():
+    class Hiding:
+        def __init__(self, app: Any) -> None:
+            self._inside = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await self._inside(scope, receive, send)
+
+    app = Seawall(service="test").install(Starlette())
+    app.add_middleware(Hiding)
+    sent, raised = asyncio.run(told_by(app))
+    assert (sent[0]["status"], raised) == (404, "")
