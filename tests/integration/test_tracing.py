@@ -214,8 +214,11 @@ def test_one_trace_goes_through_two_services(collector, written, tmp_path):
 
     calls = sorted(collector.named("GET", "shop"), key=lambda span: span.start)
     answers = sorted(collector.named("GET /prices/{number}", "prices"), key=lambda span: span.start)
-    assert [span.parent_id for span in calls] == [request.span_id] * 2
+    attempts = sorted(collector.named("attempt prices", "shop"), key=lambda span: span.start)
+    assert [span.parent_id for span in attempts] == [request.span_id] * 2
+    assert [span.parent_id for span in calls] == [span.span_id for span in attempts]
     assert [span.parent_id for span in answers] == [span.span_id for span in calls]
+    assert [span.failed for span in attempts] == [True, False]
     assert [span.attributes["http.response.status_code"] for span in calls] == [500, 200]
     assert [(span.failed, span.attributes.get("error.type")) for span in answers] == [
         (True, "RuntimeError"),
@@ -244,7 +247,9 @@ def test_requests_that_block_are_in_the_trace_too(collector, written, tmp_path):
         assert httpx2.get(f"{url}/blocking/a").json() == "9.99"
     (request,) = collector.named("GET /blocking/{number}")
     calls = sorted(collector.named("GET", "shop"), key=lambda span: span.start)
-    assert [span.parent_id for span in calls] == [request.span_id] * 2
+    attempts = sorted(collector.named("attempt blocking", "shop"), key=lambda span: span.start)
+    assert [span.parent_id for span in attempts] == [request.span_id] * 2
+    assert [span.parent_id for span in calls] == [span.span_id for span in attempts]
     parents = {span.parent_id for span in collector.named("GET /prices/{number}")}
     assert parents == {span.span_id for span in calls}
 

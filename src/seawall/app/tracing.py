@@ -339,8 +339,18 @@ def _of_statement(event: StatementRan, work: Correlation, now: float) -> Span:
         attributes |= {"server.address": host.strip("[]"), "server.port": int(port) if port.isdecimal() else None}
     if event.rows >= 0:
         attributes["db.response.returned_rows"] = event.rows
-    started = now - event.seconds
-    return _child(work, summary, kind="client", started=started, seconds=event.seconds, attributes=attributes)
+    if event.sqlstate is not None:
+        attributes["db.response.status_code"] = event.sqlstate
+    return _child(
+        work,
+        summary,
+        kind="client",
+        started=now - event.seconds,
+        seconds=event.seconds,
+        attributes=attributes,
+        error=event.error,
+        failed=event.error is not None and event.error != _CANCELLED,
+    )
 
 
 def _of_load(event: CacheLoaded, work: Correlation, now: float) -> Span:

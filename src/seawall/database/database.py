@@ -15,14 +15,13 @@ from sqlalchemy import Executable, RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
-from seawall.core import SYSTEM_CLOCK, Clock, Events, Health, OptionError, Status, correlation
+from seawall.core import SYSTEM_CLOCK, Clock, Events, Health, OptionError, Status
 from seawall.core.options import callable_or_none, number
 from seawall.database.blocking import BlockingSessions
 from seawall.database.classifier import Classifier
 from seawall.database.cluster import Cluster
 from seawall.database.engines import routed_engine
 from seawall.database.errors import DatabaseUnavailableError
-from seawall.database.events import StatementRan
 from seawall.database.health import health_of
 from seawall.database.node import Node
 from seawall.database.overview import NodeOverview, overview
@@ -34,6 +33,7 @@ from seawall.database.sqlite import SqliteFile
 from seawall.database.sqlstate import brief
 from seawall.database.statements import StatementClass, fingerprint, normalize
 from seawall.database.statistics import Statistics
+from seawall.database.telling import tell
 from seawall.database.transaction import transactional
 from seawall.database.travel import Admitted, Signer, unpack
 from seawall.database.urls import parse_urls
@@ -131,7 +131,7 @@ class Database:
         if main.get_backend_name() == "sqlite":
             if others:
                 raise OptionError("Database", "replicas", len(others), "none with SQLite")
-            self._engines = dict.fromkeys(Route, SqliteFile(name, main, pool, self._ran).engine)
+            self._engines = dict.fromkeys(Route, SqliteFile(name, main, pool, self._ran, self.events).engine)
         else:
             nodes = [Node(url, pool, clock, self._changed) for url in (main, *others)]
             cluster = self.cluster = Cluster(
@@ -351,12 +351,7 @@ class Database:
             self.watch.repeated(caller, operation)
         if kind is StatementClass.WRITE and _SCHEMA.match(operation):
             self._schema_changed.set()
-        if self.events.listeners and (work := correlation.current.get()) is not None and work.sampled:
-            event = StatementRan(
-                database=self.name, node=node.name, statement=normalize(operation), kind=kind.value,
-                seconds=seconds, rows=rows,
-            )  # fmt: skip
-            self.events.emit(event)
+        tell(self.events, self.name, node.name, operation, kind, seconds, rows=rows)
 
     async def _load_catalogue(self) -> None:
         """Learn what functions and tables there are, from any server."""

@@ -47,6 +47,7 @@ from seawall.database.sqlstate import (
     state_of,
 )
 from seawall.database.statements import StatementClass
+from seawall.database.telling import tell
 
 ATTEMPTS = 4
 """Servers tried for one statement."""
@@ -133,18 +134,22 @@ class RoutedConnection(AdaptedConnection):
             try:
                 cursor = self._execute(call, server_side)
             except Late:
+                late = QueryTimeoutError(cluster.name, node.name)
+                self._failed(operation, kind, node, began, late)
                 caller.strict = caller.strict or kind in _CHANGING
                 self._abandon()
-                raise QueryTimeoutError(cluster.name, node.name) from None
+                raise late from None
             except Exception as error:
                 lost = is_lost(error, self._adapted)
                 if attempt + 1 == ATTEMPTS or not self._again(node, operation, kind, caller, error, lost=lost):
+                    self._failed(operation, kind, node, began, error)
                     if lost:
                         raise self._lost(node, kind, caller) from error
                     hide_values(error)
                     raise
                 continue
-            except BaseException:
+            except BaseException as error:
+                self._failed(operation, kind, node, began, error)
                 caller.strict = caller.strict or (self.isolation_level == "autocommit" and kind in _CHANGING)
                 self._abandon()
                 raise
@@ -157,6 +162,10 @@ class RoutedConnection(AdaptedConnection):
                 self._end(caller)
             return cursor
         raise AssertionError
+
+    def _failed(self, operation: str, kind: StatementClass, node: Node, began: float, error: BaseException) -> None:
+        cluster = self._cluster
+        tell(cluster.events, cluster.name, node.name, operation, kind, time.perf_counter() - began, error=error)
 
     def _execute(self, call: Callable[[Any], object], server_side: bool) -> Any:
         cursor = self._adapted.cursor(server_side)

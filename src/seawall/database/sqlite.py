@@ -11,12 +11,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
-from seawall.core import deadline
+from seawall.core import Events, deadline
 from seawall.database.adapted import Late, within
 from seawall.database.errors import DatabaseBusyError, PoolTimeoutError, QueryTimeoutError
 from seawall.database.fair import FairPool
 from seawall.database.pools import PoolOptions
 from seawall.database.statements import StatementClass
+from seawall.database.telling import tell
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for a writer in another process."""
@@ -29,14 +30,15 @@ class SqliteFile:
     """SQLite's engine, with readers who don't wait for a writer, and foreign keys that hold.
 
     database: the name errors give it. ran: told of each statement: text, class, this file, the seconds it took, its
-    rows, and its parameters.
+    rows, and its parameters. events: told of it where the trace is recorded.
     """
 
     name = "sqlite"
 
-    def __init__(self, database: str, url: URL, pool: PoolOptions, ran: Ran) -> None:
+    def __init__(self, database: str, url: URL, pool: PoolOptions, ran: Ran, events: Events) -> None:
         self._database = database
         self._ran = ran
+        self._events = events
         self.engine = _engine(database, url, pool)
         engine = self.engine.sync_engine
         event.listen(engine, "connect", _prepare)
@@ -54,12 +56,19 @@ class SqliteFile:
 
     def _end(self, connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
         seconds = time.perf_counter() - context.seawall_began
-        kind = StatementClass.READ if statement[:6].upper() == "SELECT" else StatementClass.WRITE
-        self._ran(statement, kind, self, seconds, cursor.rowcount, parameters)
+        self._ran(statement, _kind_of(statement), self, seconds, cursor.rowcount, parameters)
 
     def _failed(self, context: Any) -> None:
+        began, statement = getattr(context.execution_context, "seawall_began", None), context.statement
+        if began is not None and statement is not None:
+            seconds, error = time.perf_counter() - began, context.original_exception
+            tell(self._events, self._database, self.name, statement, _kind_of(statement), seconds, error=error)
         if "database is locked" in str(context.original_exception):
             raise DatabaseBusyError(self._database, BUSY_TIMEOUT) from context.original_exception
+
+
+def _kind_of(statement: str) -> StatementClass:
+    return StatementClass.READ if statement[:6].upper() == "SELECT" else StatementClass.WRITE
 
 
 def _begin(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:

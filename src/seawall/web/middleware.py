@@ -25,6 +25,8 @@ from seawall.web.trace_context import TRACEPARENT, parent_of
 REQUEST_ID_HEADER = "x-request-id"
 _REQUEST_ID, _DEADLINE = REQUEST_ID_HEADER.encode(), deadline.HEADER.encode()
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+SWITCHED = 101
+"""The status of a websocket in a trace, whether it was accepted or not."""
 CUT = 499
 """The status of a request whose client left before it had the whole answer; as nginx has it."""
 
@@ -165,16 +167,30 @@ class SeawallMiddleware:
         return self.app(scope, receive, send)
 
     async def _talk(self, scope: Scope, receive: Receive, send: Send) -> None:
-        work, _ = _identify(self._layer, dict(scope["headers"]), scope)
-        root, began, sockets = scope.get("root_path", ""), perf_counter(), self._layer.sockets
+        layer, root, began = self._layer, scope.get("root_path", ""), perf_counter()
+        work, caller = _identify(layer, dict(scope["headers"]), scope)
+        span = layer.tracer.began(scope, work, caller) if work.sampled and layer.tracer is not None else None
         token = correlation.current.set(work)
-        for recorder in sockets:
+        for recorder in layer.sockets:
             recorder.opened()
+        failed: BaseException | None = None
         try:
             await self.app(scope, receive, send)
+        except BaseException as error:
+            failed = error
+            raise
         finally:
-            for recorder in sockets:
-                recorder.closed(template_of(scope, root), perf_counter() - began)
+            route, seconds = template_of(scope, root), perf_counter() - began
+            for recorder in layer.sockets:
+                recorder.closed(route, seconds)
+            if span is not None:
+                status = 500 if isinstance(failed, Exception) else SWITCHED
+                span.ended(
+                    Served(
+                        time() - seconds, "GET", scope["path"], route, status, seconds, layer.client(scope), 0, work
+                    ),
+                    failed,
+                )
             correlation.current.reset(token)
 
 
