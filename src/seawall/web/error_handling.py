@@ -64,5 +64,8 @@ def slimmed(stack: Any, problems: Problems) -> Any:
             around.app = HandledErrors(inside)
             break
         around = inside
-    ours = isinstance(stack, ServerErrorMiddleware) and stack.handler == problems.on_unexpected_error
-    return stack.app if ours and not stack.debug else stack
+    if not isinstance(stack, ServerErrorMiddleware) or stack.debug:
+        return stack
+    if stack.handler != problems.on_unexpected_error:
+        problems.own_handler = stack.handler
+    return stack.app

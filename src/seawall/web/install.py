@@ -26,6 +26,7 @@ from seawall.web.metrics import Expose, metrics_route
 from seawall.web.middleware import Layer, SeawallMiddleware
 from seawall.web.openapi import describe_problems
 from seawall.web.own_routes import OwnRoutes
+from seawall.web.problems import Problems
 from seawall.web.profiling_admin import ProfilerLike, profiling_routes
 from seawall.web.requests_admin import RingLike, requests_routes
 
@@ -72,11 +73,7 @@ class WebParts:
 def install(app: Any, parts: WebParts) -> None:
     """Add middleware, problem responses, health and admin routes to `app`, and run the parts around its lifespan."""
     problems = parts.layer.problems
-    app.add_exception_handler(SeawallError, problems.on_seawall_error)
-    app.add_exception_handler(HTTPException, problems.on_http_exception)
-    app.add_exception_handler(Exception, problems.on_unexpected_error)
-    if RequestValidationError is not None:
-        app.add_exception_handler(RequestValidationError, problems.on_validation_error)
+    _answer_errors(app, problems)
     if hasattr(app, "openapi"):
         describe_problems(app)
     # In front, so that no catch-all route of the app hides them.
@@ -120,6 +117,23 @@ def routes(parts: WebParts) -> list[Route]:
     if parts.database is not None:
         found += database_routes("/admin/database", guard, parts.database)
     return found
+
+
+def _answer_errors(app: Any, problems: Problems) -> None:
+    """Have `problems` answer what the app has no handler of its own for."""
+    handlers: dict[Any, Any] = {
+        SeawallError: problems.on_seawall_error,
+        HTTPException: problems.on_http_exception,
+        Exception: problems.on_unexpected_error,
+    }
+    if RequestValidationError is not None:
+        handlers[RequestValidationError] = problems.on_validation_error
+    if 500 in app.exception_handlers:  # noqa: PLR2004 - which is another name for it
+        del handlers[Exception]
+    for kind, handler in handlers.items():
+        own = app.exception_handlers.get(kind)
+        if own is None or getattr(own, "__module__", None) == "fastapi.exception_handlers":
+            app.add_exception_handler(kind, handler)
 
 
 def _documentation(app: Any) -> list[Route]:

@@ -288,10 +288,11 @@ class _Exchange:
                     await self._answer(problem(503, code="shutting-down", headers={"Retry-After": "1"}))
             return False
         assert isinstance(error, Exception)  # noqa: S101 - what else is caught
-        answer = self._layer.problems.answer_to(error, self._scope)  # logs it, too
+        problems = self._layer.problems
         if self._status:
+            problems.answer_to(error, self._scope)  # logs it
             return False
-        await self._answer(answer)
+        await self._answer(await problems.answer(error, self._scope))
         return True
 
     def _bound(self, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import traceback
 import uuid
@@ -10,6 +11,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -113,6 +115,8 @@ class Problems:
 
     def __init__(self, *, development: bool = False, events: Events | None = None) -> None:
         self.development = development
+        self.own_handler: Any = None
+        """The app's own, of what nobody expected: it answers in place of `answer`."""
         self._events = events
 
     async def on_seawall_error(self, request: Request, error: Exception) -> Response:
@@ -130,6 +134,18 @@ class Problems:
     async def on_unexpected_error(self, request: Request, error: Exception) -> Response:
         """The last resort: an id to find the log line by, nothing else."""
         return self.answer_to(error, request.scope)
+
+    async def answer(self, error: Exception, scope: Scope) -> Response:
+        """As `answer_to`, unless the app has a handler of its own for what nobody expected."""
+        answer, own = self.answer_to(error, scope), self.own_handler
+        if own is None or isinstance(error, (SeawallError, HTTPException)):
+            return answer
+        try:
+            found: Any = await run_in_threadpool(own, Request(scope), error)
+            response: Response = await found if inspect.isawaitable(found) else found
+        except Exception as another:  # noqa: BLE001 - of the handler, which is as much an error
+            return self.answer_to(another, scope)
+        return response
 
     def answer_to(self, error: Exception, scope: Scope | None = None) -> Response:
         """The response to any error.

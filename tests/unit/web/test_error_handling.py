@@ -3,8 +3,10 @@
 import asyncio
 from typing import Any
 
+import httpx2
 import pytest
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
@@ -13,6 +15,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from seawall import Seawall
+from seawall.core import SeawallError
+from seawall.errors import NotFoundError
 from seawall.web.error_handling import HandledErrors
 from seawall.web.middleware import SeawallMiddleware
 
@@ -109,6 +113,15 @@ def test_the_same_comes_out(error, begun):
         assert asyncio.run(told_by(ours)) == expected
 
 
+def ask(app: Any, path: str) -> httpx2.Response:
+    async def once() -> httpx2.Response:
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://t") as client:
+            return await client.get(path)
+
+    return asyncio.run(once())
+
+
 def middlewares(app: Starlette) -> list[Any]:
     found: list[Any] = [app.build_middleware_stack()]
     while (inside := getattr(found[-1], "app", None)) is not None:
@@ -126,11 +139,67 @@ def test_what_the_layer_does_already_is_not_in_the_way(make):
     assert ExceptionMiddleware not in kinds
 
 
-def test_a_page_for_debugging_and_a_handler_of_ones_own_stay():
+def test_a_page_for_debugging_stays():
     assert ServerErrorMiddleware in middlewares(Seawall(service="test").install(Starlette(debug=True)))
-    app = Seawall(service="test").install(Starlette())
-    app.add_exception_handler(Exception, on_known)
-    assert ServerErrorMiddleware in middlewares(app)
+
+
+def failing(error: Exception) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/")
+    async def endpoint(number: int = 0) -> None:
+        raise error
+
+    return app
+
+
+def by_hand(request: Any, error: Exception) -> PlainTextResponse:
+    return PlainTextResponse(f"mine: {type(error).__name__}", 418)
+
+
+async def by_hand_async(request: Any, error: Exception) -> PlainTextResponse:
+    return by_hand(request, error)
+
+
+async def broken(request: Any, error: Exception) -> PlainTextResponse:
+    raise KeyError("the-inner-detail")
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["after", "before"])
+@pytest.mark.parametrize("handler", [by_hand, by_hand_async])
+@pytest.mark.parametrize(
+    ("kind", "error", "query"),
+    [
+        (Exception, ValueError("the-inner-detail"), ""),
+        (500, ValueError("the-inner-detail"), ""),
+        (HTTPException, HTTPException(400), ""),
+        (404, HTTPException(404), ""),
+        (SeawallError, NotFoundError("campaign", 7), ""),
+        (NotFoundError, NotFoundError("campaign", 7), ""),
+        (RequestValidationError, ValueError(), "?number=x"),
+    ],
+)
+def test_a_handler_of_the_apps_own_stays_whether_it_came_before_or_after(before, handler, kind, error, query):
+    app = failing(error)
+    if before:
+        app.add_exception_handler(kind, handler)
+    Seawall(service="test").install(app)
+    if not before:
+        app.add_exception_handler(kind, handler)
+    for _ in range(2):
+        answer = ask(app, f"/{query}")
+        expected = "RequestValidationError" if query else type(error).__name__
+        assert (answer.status_code, answer.text) == (418, f"mine: {expected}")
+        assert "x-request-id" in answer.headers
+
+
+def test_a_handler_that_fails_itself_is_an_error_like_another(caplog):
+    app = Seawall(service="test").install(failing(ValueError("the-inner-detail")))
+    app.add_exception_handler(Exception, broken)
+    answer = ask(app, "/")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "the-inner-detail" not in answer.text
+    assert "KeyError" in caplog.text
 
 
 def test_a_middleware_that_hides_what_is_inside_costs_nothing_but_the_gain():
