@@ -6,12 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from seawall.core.secrets import names_secret
+
 HIDDEN = "[hidden]"
-_NAMES = re.compile(
-    r"pass(word|wd|phrase)?$|secret|token$|api_?key|access_?key|private_?key|credential|authorization|cookie|session_?id"
-    r"|^auth$|card_?number|^cvc$|^cvv$|^ssn$|^pin$|^otp$",
-    re.IGNORECASE,
-)
 _TEXTS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
     # Each with the words without which it can't be found; looking for those takes a hundredth of the time.
     (("bearer ", "basic "), re.compile(r"(?P<kept>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)),
@@ -49,7 +46,7 @@ def text(value: str) -> str:
 
 def fields(values: Mapping[str, Any]) -> dict[str, Any]:
     """`values` without those whose name is a secret's, and texts without what looks like one."""
-    return {name: HIDDEN if _NAMES.search(name) else _value(value, 0) for name, value in values.items()}
+    return {name: HIDDEN if names_secret(name) else _value(value, 0) for name, value in values.items()}
 
 
 def _value(value: Any, depth: int) -> Any:
@@ -59,7 +56,7 @@ def _value(value: Any, depth: int) -> Any:
         return value if isinstance(value, (int, float, bool)) or value is None else "…"
     if isinstance(value, Mapping):
         return {
-            name: HIDDEN if isinstance(name, str) and _NAMES.search(name) else _value(one, depth + 1)
+            name: HIDDEN if isinstance(name, str) and names_secret(name) else _value(one, depth + 1)
             for name, one in value.items()
         }
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any, cast
 
 from seawall.core import SeawallError
+from seawall.core.secrets import names_secret
 
-_SECRET = re.compile(
-    r"pass(word|wd|phrase|code)|secret|token|authori[sz]ation|cookie|api ?key|credential|private ?key|signature|"
-    r"\b(cards?|pw|pwd|cvc|cvv|iban|ssn|pin|otp|dsn)\b"
-)
 _HIDDEN = "[hidden]"
 _DEEPEST = 6
 _MOST = 100
@@ -74,17 +70,12 @@ def without_secrets(value: Any, _depth: int = 0) -> Any:
         return "…"
     if isinstance(value, Mapping):
         return {
-            name: _HIDDEN if _SECRET.search(_spelled(name)) else without_secrets(item, _depth + 1)
+            name: _HIDDEN if names_secret(str(name)) else without_secrets(item, _depth + 1)
             for name, item in list(value.items())[:_MOST]
         }
     if isinstance(value, (list, tuple, set, frozenset)):
         return [without_secrets(item, _depth + 1) for item in list(value)[:_MOST]]
     return value
-
-
-def _spelled(name: object) -> str:
-    """`name` as words: `apiKey`, `X-Api-Key` and `api_key` are one name."""
-    return re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", str(name))).lower()
 
 
 class WithheldError(Exception):
