@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter, time
 from typing import Any, NamedTuple, Protocol
@@ -155,16 +155,17 @@ class SeawallMiddleware:
         self._layer = layer
         self._expiries = Expiries(None, SYSTEM_CLOCK.monotonic)
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or websocket."""
         if scope["type"] == "http":
             loop = asyncio.get_running_loop()
             if self._expiries.loop is not loop:
                 self._expiries = Expiries(loop, loop.time)
-            return _Exchange(self._layer, self._expiries, scope, receive, send).serve(self.app)
-        if scope["type"] == "websocket":
-            return self._talk(scope, receive, send)
-        return self.app(scope, receive, send)
+            await _Exchange(self._layer, self._expiries, scope, receive, send).serve(self.app)
+        elif scope["type"] == "websocket":
+            await self._talk(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
     async def _talk(self, scope: Scope, receive: Receive, send: Send) -> None:
         layer, root, began = self._layer, scope.get("root_path", ""), perf_counter()

@@ -6,9 +6,9 @@ from seawall.core.secrets import names_secret
 
 SECRETS = """
     password Password userPassword db_passwd passphrase passcode secret client_secret SECRET_KEY Authorization
-    authorisation Cookie set-cookie apiKey api_key X-Api-Key access_key AWSAccessKey private-key credentials aws_credential
-    token Token access_token refreshToken csrf_token token_hash session_id sessionId SessionID auth pass pw db_pwd card cards
-    card_number cvc cvv iban ssn pin user.pin otp sentry_dsn DSN signature
+    authorisation Cookie set-cookie apiKey api_key X-Api-Key access_key AWSAccessKey private-key credentials
+    aws_credential token Token access_token refreshToken csrf_token token_hash session_id sessionId SessionID
+    auth pass pw db_pwd card cards card_number cvc cvv iban ssn pin user.pin otp sentry_dsn DSN signature
 """
 OTHERS = """
     user tokens max_tokens prompt_tokens token_count tokenCount token_limits tokenizer compass passed passes discard
