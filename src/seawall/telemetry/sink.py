@@ -121,6 +121,7 @@ class Sink:
         self.written = 0
         self._output = output
         self._most = most
+        self._few = min(_BATCH, most)
         self._lines: deque[Line] = deque()
         self._wake = threading.Event()
         self._awake = False
@@ -133,9 +134,12 @@ class Sink:
     def write(self, line: Line) -> None:
         """Take a line, which ends in a newline, or what makes it and of what. Never waits, never raises."""
         lines = self._lines
-        if len(lines) >= self._most:
-            self.dropped += 1
-            return
+        waiting = len(lines)
+        if waiting >= self._few:
+            if waiting >= self._most:
+                self.dropped += 1
+                return
+            line = _made(line)  # the thread can't keep up: made here, it takes half of the memory and none of its time
         lines.append(line)
         if not self._awake:
             self._awake = True

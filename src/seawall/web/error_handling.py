@@ -1,12 +1,15 @@
 """Starlette's own error middlewares at next to no cost for the requests that raise nothing.
 
 They wrap `send` and make a `Request` and functions for each request, to be ready for an error: a fifth of what a bare
-Starlette app takes. Here an error is handled when there is one, by the very same code.
+Starlette app takes. Here an error is handled when there is one, by the very same code. Likewise for FastAPI's, which
+enters and leaves a stack of exits for each request, to be ready for an upload.
 """
 
 from __future__ import annotations
 
 import copy
+import sys
+from contextlib import AsyncExitStack
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -16,6 +19,11 @@ from starlette.types import Receive, Scope, Send
 
 from seawall.web.problems import Problems
 
+try:
+    from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+except ImportError:  # a plain Starlette app has none
+    AsyncExitStackMiddleware = None  # type: ignore[assignment, misc]
+
 _HANDLERS = "starlette.exception_handlers"
 
 
@@ -23,7 +31,9 @@ class HandledErrors:
     """In place of `plain`, once that has told which handlers there are."""
 
     def __init__(self, plain: ExceptionMiddleware) -> None:
-        self.app = plain.app
+        uploads = plain.app if type(plain.app) is AsyncExitStackMiddleware else None
+        self.app = plain.app if uploads is None else uploads.app
+        self._uploads = None if uploads is None else uploads.context_name
         self._plain = plain
         self._handlers: Any = None
 
@@ -35,7 +45,16 @@ class HandledErrors:
             return
         scope[_HANDLERS] = self._handlers
         try:
-            await self.app(scope, receive, send)
+            if self._uploads is None:
+                await self.app(scope, receive, send)
+            else:
+                uploads: Any = AsyncExitStack()
+                scope[self._uploads] = uploads
+                try:
+                    await self.app(scope, receive, send)
+                finally:
+                    if uploads._exit_callbacks:
+                        await uploads.__aexit__(*sys.exc_info())
         except Exception as error:
             if not self._known(error):
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -19,6 +20,9 @@ _OF_ONE_EXCHANGE = frozenset({
     b"server-timing", b"traceparent", b"tracestate", b"x-correlation-id", b"x-process-time", b"x-request-id",
 })  # fmt: skip
 """Headers of one connection, one request or one user: RFC 9111 §3.1, and what names a request."""
+
+_PROBLEM = "application/problem+json"
+_IDS = frozenset({"request_id", "trace_id", "error_id"})
 
 _SUCCESS = range(200, 300)
 
@@ -104,7 +108,8 @@ class Made:
             name.strip().lower().encode("latin-1") for name in (self.header(b"connection") or "").split(",")
         }
         whole = self.whole(made)
-        return replace(whole, headers=tuple(each for each in whole.headers if each[0] not in gone))
+        kept = replace(whole, headers=tuple(each for each in whole.headers if each[0] not in gone))
+        return _without_ids(kept) if self.header(b"content-type") == _PROBLEM else kept
 
     def whole(self, made: float = 0.0, *, tagged: bool = True) -> Stored:
         """All of it, for whoever asked. tagged: make an entity tag of the body, unless it has one."""
@@ -119,6 +124,19 @@ class Made:
         if self.status not in _SUCCESS or request.keys().isdisjoint(PRECONDITIONS):
             return False
         return precondition(request, self.header(b"etag"), self.header(b"last-modified")) is not None
+
+
+def _without_ids(problem: Stored) -> Stored:
+    """A problem's description without what names the request that met it."""
+    try:
+        members = json.loads(problem.body)
+        body = json.dumps({name: members[name] for name in members if name not in _IDS}).encode()
+    except (TypeError, ValueError):
+        return problem
+    headers = tuple(
+        (name, b"%d" % len(body) if name == b"content-length" else value) for name, value in problem.headers
+    )
+    return replace(problem, headers=headers, body=body)
 
 
 async def give(

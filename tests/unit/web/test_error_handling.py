@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, UploadFile
 from fastapi.exceptions import RequestValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -214,3 +214,27 @@ def test_a_middleware_that_hides_what_is_inside_costs_nothing_but_the_gain():
     app.add_middleware(Hiding)
     sent, raised = asyncio.run(told_by(app))
     assert (sent[0]["status"], raised) == (404, "")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_was_uploaded_is_closed(fails):
+    uploads = []
+    app = FastAPI()
+
+    @app.post("/")
+    async def endpoint(file: UploadFile) -> int:
+        uploads.append(file)
+        if fails:
+            raise NotFoundError("campaign", 7)
+        return len(await file.read())
+
+    Seawall(service="test").install(app)
+    for _ in range(3):
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+
+        async def post(transport: httpx2.ASGITransport = transport) -> int:
+            async with httpx2.AsyncClient(transport=transport, base_url="http://t") as client:
+                return (await client.post("/", files={"file": b"x" * 10})).status_code
+
+        assert asyncio.run(post()) == (404 if fails else 200)
+        assert uploads[-1].file.closed

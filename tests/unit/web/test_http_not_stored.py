@@ -10,6 +10,9 @@ from fastapi.security import APIKeyHeader
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
 
+from seawall.core import correlation
+from seawall.core.correlation import Correlation
+from seawall.web.problems import problem
 from tests.unit.web.conftest import Ask, plain
 
 
@@ -86,6 +89,26 @@ def test_an_http_exception_can_be_stored_too_unless_its_tags_are_unknown(site):
         await site.cache.invalidate("name:a")
         assert (await ask("/a")).json()["detail"] == "2"
         assert "age" not in {name for _ in range(2) for name in (await ask("/never")).headers}
+
+    site.run(main)
+
+
+def test_a_stored_problem_names_no_request(site):
+    @site.get("/{name}", statuses=[404], ttl=300)
+    async def endpoint(name: str) -> Response:
+        work = correlation.current.set(Correlation(name, "1" * 32, "2" * 16))
+        answer = problem(404, detail=f"{site.count()} Straße")
+        correlation.current.reset(work)
+        return answer
+
+    async def main(ask: Ask) -> None:
+        first, second = await ask("/a"), await ask("/a")
+        members = {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "1 Straße"}
+        assert second.json() == members
+        assert first.json() in (members, members | {"request_id": "a", "trace_id": "1" * 32})
+        for answer in (first, second):
+            assert int(answer.headers["content-length"]) == len(answer.content)
+            assert answer.headers["content-type"] == "application/problem+json"
 
     site.run(main)
 
