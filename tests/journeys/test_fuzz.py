@@ -98,14 +98,13 @@ def raw(url: str, data: bytes, *, pause: float = 0.0, read: bool = True) -> byte
     """Send bytes as they are, in two parts with a pause between; returns what came back, as far as it did in time."""
     place = urlsplit(url)
     with socket.create_connection((place.hostname, place.port), timeout=1.5) as connection:
-        half = len(data) // 2
+        half, answer = len(data) // 2, b""
         try:
             connection.sendall(data[:half])
             time.sleep(pause)
             connection.sendall(data[half:])
             if not read:
                 return b""
-            answer = b""
             while b"\r\n\r\n" not in answer and (part := connection.recv(65_536)):
                 answer += part
             while part := connection.recv(65_536):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from seawall.core import correlation
-from seawall.resilience import Chaos
 from seawall.resilience.policy import Policy
 from seawall.resilience.weave import Face, Fragment
 from seawall.telemetry.tracing import Block
@@ -51,14 +47,3 @@ class Attempts(Policy):
             suspend="if $span is not None:\n    $span.leave()",
             resume="if $span is not None:\n    $span.enter()",
         )
-
-
-def with_attempts(policies: Sequence[Any]) -> Sequence[Any]:
-    """The policies with `Attempts` in them, unless a pipeline among them has brought it; faults of chaos count."""
-    flat = [each for policy in policies for each in (policy.policies if isinstance(policy, Policy) else (policy,))]
-    if any(isinstance(policy, Attempts) for policy in flat):
-        return policies
-    end = len(policies)
-    while end and isinstance(policies[end - 1], Chaos):
-        end -= 1
-    return [*policies[:end], Attempts(), *policies[end:]]

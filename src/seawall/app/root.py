@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
-from seawall.app.attempts import with_attempts
+from seawall.app.attempts import Attempts
 from seawall.app.draining import delayed_end
 from seawall.app.signals import Signals
 from seawall.app.telemetry import Telemetry
@@ -102,9 +102,14 @@ class Seawall:
         if name in self._pipelines:
             message = f"there is a pipeline {name!r} already; names are unique in a service"
             raise ValueError(message)
-        if self.tracing.records:
-            policies = tuple(with_attempts(policies))
-        pipeline = Pipeline(name, *policies, enabled=self.settings.resilience, clock=self.clock, events=self.events)
+        pipeline = Pipeline(
+            name,
+            *policies,
+            innermost=Attempts() if self.tracing.records else None,
+            enabled=self.settings.resilience,
+            clock=self.clock,
+            events=self.events,
+        )
         known = self.breakers
         for policy in pipeline.policies:
             if isinstance(policy, CircuitBreaker) and known.get(policy.name, policy) is not policy:

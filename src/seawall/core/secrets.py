@@ -7,8 +7,9 @@ from functools import lru_cache
 
 _SECRET = re.compile(
     r"pass ?(word|wd|phrase|code)|secret|authori[sz]ation|cookie|(api|access|private) ?key|credential|signature"
-    r"|session ?id|token\b(?! (count|limit|budget|usage|cost|price|rate)s?\b)"
-    r"|\b(auth|pass|pw|pwd|cards?|card number|cvc|cvv|iban|ssn|pin|otp|dsn)$"
+    r"|session ?id|\b(cards?|pw|pwd|cvc|cvv|iban|ssn|pin|otp|dsn)\d*\b|\b(auth|pass)$"
+    r"|token\d*\b(?! (count|limit|budget|usage|cost|price|rate|type)s?\b)"
+    r"|\b(access|auth|bearer|csrf|id|refresh|reset|session) ?tokens\b"
 )
 
 

@@ -135,9 +135,9 @@ class RoutedConnection(AdaptedConnection):
                 cursor = self._execute(call, server_side)
             except Late:
                 late = QueryTimeoutError(cluster.name, node.name)
-                self._failed(operation, kind, node, began, late)
                 caller.strict = caller.strict or kind in _CHANGING
                 self._abandon()
+                self._failed(operation, kind, node, began, late)
                 raise late from None
             except Exception as error:
                 lost = is_lost(error, self._adapted)
@@ -149,9 +149,9 @@ class RoutedConnection(AdaptedConnection):
                     raise
                 continue
             except BaseException as error:
-                self._failed(operation, kind, node, began, error)
                 caller.strict = caller.strict or (self.isolation_level == "autocommit" and kind in _CHANGING)
                 self._abandon()
+                self._failed(operation, kind, node, began, error)
                 raise
             self._done += 1
             self._wrote = self._wrote or kind in _CHANGING

@@ -28,7 +28,11 @@ def tell(
             kind=kind.value,
             seconds=seconds,
             rows=rows,
-            error=None if error is None else f"{type(error).__module__}.{type(error).__qualname__}",
+            error=None if error is None else _name_of(type(error)),
             sqlstate=None if error is None else state_of(error),
         )
         events.emit(event)
+
+
+def _name_of(kind: type[BaseException]) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from seawall.core import Clock, Events
 from seawall.core.errors import OptionError
+from seawall.resilience.chaos import Chaos
 from seawall.resilience.order import describe, refuse_wrong_order
 from seawall.resilience.policy import Policy
 
@@ -41,6 +42,7 @@ class Pipeline(Policy):
 
     policies: Seawall's, other pipelines, and your own: `async def policy(call): return await call()`, or a
         `def` around a `def`.
+    innermost: stands around every single run of the call, within what is listed, and is no part of `policies`.
     enabled: False makes the pipeline leave calls as they are, for switching it off by the environment.
 
     Members without a name, events or a clock of their own take the pipeline's. An order that can't work is refused
@@ -51,6 +53,7 @@ class Pipeline(Policy):
         self,
         name: str,
         *policies: Policy | CustomPolicy,
+        innermost: Policy | None = None,
         enabled: bool = True,
         clock: Clock | None = None,
         events: Events | None = None,
@@ -69,6 +72,7 @@ class Pipeline(Policy):
                 raise OptionError(f"Pipeline {name!r}", "policies", policy, allowed)
         refuse_wrong_order(name, members)
         self._members = tuple(members)
+        self._innermost = innermost
         self._enabled = enabled
         self.adopt(name, self.events, self.clock)
 
@@ -83,6 +87,17 @@ class Pipeline(Policy):
         return self._members if self._enabled else ()
 
     @property
+    def composed(self) -> tuple[Any, ...]:
+        """The policies with the innermost one, which sees the faults that chaos injects."""
+        policies = self.policies
+        if self._innermost is None or not policies:
+            return policies
+        end = len(policies)
+        while end and isinstance(policies[end - 1], Chaos):
+            end -= 1
+        return (*policies[:end], self._innermost, *policies[end:])
+
+    @property
     def repeats(self) -> bool:  # type: ignore[override]
         """Whether any member may run the call more than once."""
         return any(getattr(policy, "repeats", True) for policy in self.policies)
@@ -90,7 +105,7 @@ class Pipeline(Policy):
     def adopt(self, name: str, events: Events, clock: Clock) -> None:
         """Hand name, events and clock on to the members that have none."""
         super().adopt(name, events, clock)
-        for policy in self._members:
+        for policy in (*self._members, self._innermost):
             if isinstance(policy, Policy):
                 policy.adopt(self.name, self.events, self.clock)
 

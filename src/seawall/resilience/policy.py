@@ -54,6 +54,11 @@ class Policy:
         """The policies to compose, outermost first: this one, or a pipeline's members."""
         return (self,)
 
+    @property
+    def composed(self) -> tuple[Any, ...]:
+        """What is put around a call, outermost first."""
+        return self.policies
+
     def fragment(self, face: Face) -> Fragment:
         """This policy's lines for the weaver."""
         raise NotImplementedError
@@ -78,7 +83,7 @@ class Policy:
 
     def __call__(self, fn: F) -> F:
         """Decorate `fn`; name, signature and docstring stay."""
-        return compose(self.policies, fn, face_of(fn, self))  # type: ignore[return-value]
+        return compose(self.composed, fn, face_of(fn, self))  # type: ignore[return-value]
 
     def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `fn` once under this policy. The result of an `async def` is to be awaited."""
@@ -87,7 +92,7 @@ class Policy:
         face = _CALL if plain else face_of(fn, self)
         call = self._ad_hoc.get(face)
         if call is None:
-            call = self._ad_hoc[face] = _compose_ad_hoc(self.policies, face)
+            call = self._ad_hoc[face] = _compose_ad_hoc(self.composed, face)
         return call(fn, *args, **kwargs)  # type: ignore[no-any-return]
 
     def guard(self) -> Guard:
@@ -101,7 +106,7 @@ class Policy:
     def source(self, *, awaits: bool = True) -> str:
         """The woven text around an `async def` (or a `def`), for whoever wants to see what runs."""
         face = Face("call", awaits)
-        return source(_fragments(self.policies, face), face)
+        return source(_fragments(self.composed, face), face)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -228,5 +233,5 @@ def _around(policy: Any, call: Callable[..., Any], face: Face) -> Callable[..., 
 def _guarded(policy: Policy, face: Face) -> Callable[..., Any]:
     call = policy._ad_hoc.get(face)
     if call is None:
-        call = policy._ad_hoc[face] = weave(_fragments(policy.policies, face), face, None)
+        call = policy._ad_hoc[face] = weave(_fragments(policy.composed, face), face, None)
     return call

@@ -165,8 +165,7 @@ class Sink:
             self._wake.set()
             thread.join(timeout)
             if thread.is_alive():
-                return  # the output stalls: the thread goes on waiting for it
-            self._thread, self._closing = None, False
+                return  # the output stalls: the thread goes on waiting for it, and ends when it has written all
         self._wake.clear()
         self._awake = False
         while self._lines:
@@ -177,14 +176,17 @@ class Sink:
         self._lines.clear()
         self._wake = threading.Event()
         self._starting = threading.Lock()
-        self._thread, self._writing, self._awake = None, False, False
+        self._thread = None
+        self._writing = self._awake = self._closing = False
 
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
                 # A daemon: a stalled output must not keep a process from ending. `close` waits for the rest.
-                self._thread = threading.Thread(target=self._run, name="seawall-logs", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="seawall-logs", daemon=True)
+                with contextlib.suppress(RuntimeError):  # the process ends: `close` writes what waits
+                    thread.start()
+                    self._thread = thread
 
     def _run(self) -> None:
         while True:
@@ -198,10 +200,16 @@ class Sink:
                 self._write_some()
             self._writing = False
             if self._closing:
+                self._thread, self._closing = None, False
+                if self._awake:  # a line came that took this thread for one that goes on
+                    self._start()
                 return
 
     def _write_some(self) -> None:
-        batch = [self._lines.popleft() for _ in range(min(_BATCH, len(self._lines)))]
+        batch = list[Line]()
+        with contextlib.suppress(IndexError):  # another thread may write, too
+            while len(batch) < _BATCH:
+                batch.append(self._lines.popleft())
         try:
             self._output.write(b"".join(map(_made, batch)))
         except (OSError, ValueError):  # a full disk, a closed pipe

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -25,23 +25,24 @@ except ImportError:  # a plain Starlette app has none
     AsyncExitStackMiddleware = None  # type: ignore[assignment, misc]
 
 _HANDLERS = "starlette.exception_handlers"
+EXCHANGE = "seawall.exchange"
+"""Where a request's scope has what knows whether the response has begun."""
 
 
 class HandledErrors:
-    """In place of `plain`, once that has told which handlers there are."""
+    """In place of `plain`: the same handlers, called by it."""
 
-    def __init__(self, plain: ExceptionMiddleware) -> None:
+    def __init__(self, plain: Any) -> None:
         uploads = plain.app if type(plain.app) is AsyncExitStackMiddleware else None
         self.app = plain.app if uploads is None else uploads.app
         self._uploads = None if uploads is None else uploads.context_name
         self._plain = plain
-        self._handlers: Any = None
+        self._handlers = (plain._exception_handlers, plain._status_handlers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have a request served; an error for which there is a handler is handled."""
-        if self._handlers is None or scope["type"] != "http":
+        if scope["type"] != "http":
             await self._plain(scope, receive, send)
-            self._handlers = scope.get(_HANDLERS)
             return
         scope[_HANDLERS] = self._handlers
         try:
@@ -58,6 +59,9 @@ class HandledErrors:
         except Exception as error:
             if not self._known(error):
                 raise
+            if EXCHANGE in scope and scope[EXCHANGE].begun:
+                message = "there is a handler of the error, but the response had begun already"
+                raise RuntimeError(message) from error
             await self._handle(error, scope, receive, send)
 
     def _known(self, error: Exception) -> bool:
@@ -75,16 +79,32 @@ class HandledErrors:
         await plain(scope, receive, send)
 
 
+class AnsweredErrors(ServerErrorMiddleware):
+    """In place of one whose errors the layer inside has answered. It is still one, as others may want to see."""
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """Have a request served."""
+        return self.app(scope, receive, send)
+
+
 def slimmed(stack: Any, problems: Problems) -> Any:
     """The middlewares of an app with Seawall's among them, without what that does already."""
-    around = stack
+    problems.own_handler = None
+    outermost = around = _answered(stack, problems)
     while (inside := getattr(around, "app", None)) is not None:
-        if type(inside) is ExceptionMiddleware:
-            around.app = HandledErrors(inside)
+        instead = HandledErrors(inside) if type(inside) is ExceptionMiddleware else _answered(inside, problems)
+        if instead is not inside:
+            with suppress(AttributeError, TypeError):  # it may be of a kind that nothing can be set on
+                around.app = instead
+        if isinstance(instead, HandledErrors):
             break
-        around = inside
-    if not isinstance(stack, ServerErrorMiddleware) or stack.debug:
-        return stack
-    if stack.handler != problems.on_unexpected_error:
-        problems.own_handler = stack.handler
-    return stack.app
+        around = instead
+    return outermost
+
+
+def _answered(middleware: Any, problems: Problems) -> Any:
+    if type(middleware) is not ServerErrorMiddleware or middleware.debug:
+        return middleware
+    if middleware.handler not in {None, problems.on_unexpected_error}:
+        problems.own_handler = middleware.handler
+    return AnsweredErrors(middleware.app, handler=middleware.handler)

@@ -139,7 +139,9 @@ def _answer_errors(app: Any, problems: Problems) -> None:
 def _documentation(app: Any) -> list[Route]:
     """Take FastAPI's own pages from its routes, where each is a regular expression to be tried for every request."""
     paths = {getattr(app, name, None) for name in ("openapi_url", "docs_url", "redoc_url", _OAUTH_PAGE)}
-    found = [route for route in app.router.routes if type(route) is Route and route.path in paths]
+    found = [
+        route for route in app.router.routes if type(route) is Route and route.path in paths and "{" not in route.path
+    ]
     for route in found:
         app.router.routes.remove(route)
     return found

@@ -13,11 +13,13 @@ from typing import Any, NamedTuple, Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from seawall.core import SYSTEM_CLOCK, Clock, correlation, deadline
 from seawall.core.correlation import Correlation
 from seawall.core.expiry import TASKS, Expiries
 from seawall.web.client_address import client_of
+from seawall.web.error_handling import EXCHANGE
 from seawall.web.problems import Problems, problem
 from seawall.web.route_template import template_of
 from seawall.web.trace_context import TRACEPARENT, parent_of
@@ -185,6 +187,8 @@ class SeawallMiddleware:
             for recorder in layer.sockets:
                 recorder.closed(route, seconds)
             if span is not None:
+                if isinstance(failed, WebSocketDisconnect):
+                    failed = None  # the client has left, as clients do
                 status = 500 if isinstance(failed, Exception) else SWITCHED
                 span.ended(
                     Served(
@@ -224,6 +228,7 @@ class _Exchange:
         self._layer = layer
         self._expiries = expiries
         self._scope = scope
+        scope[EXCHANGE] = self
         self._inner_receive = receive
         self._inner_send = send
         self._method: str = scope["method"]
@@ -233,6 +238,11 @@ class _Exchange:
         self._expired = self._disconnected = self._recorded = False
         self._release: Callable[[bool], None] | None = None
         self._span: Span | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a response."""
+        return self._status != 0
 
     async def serve(self, app: ASGIApp) -> None:
         layer, scope = self._layer, self._scope
@@ -289,11 +299,10 @@ class _Exchange:
                     await self._answer(problem(503, code="shutting-down", headers={"Retry-After": "1"}))
             return False
         assert isinstance(error, Exception)  # noqa: S101 - what else is caught
-        problems = self._layer.problems
+        answer = await self._layer.problems.answer(error, self._scope)  # logs it, too
         if self._status:
-            problems.answer_to(error, self._scope)  # logs it
             return False
-        await self._answer(await problems.answer(error, self._scope))
+        await self._answer(answer)
         return True
 
     def _bound(self, seconds: float) -> None:

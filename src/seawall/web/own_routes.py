@@ -24,7 +24,7 @@ class OwnRoutes(BaseRoute):
             return Match.NONE, {}
         path: str = scope["path"]
         root: str = scope.get("root_path", "")
-        if root and path.startswith(root):
+        if root and path.startswith(root) and path[len(root) : len(root) + 1] in {"", "/"}:
             path = path[len(root) :]
         if path not in self._exact and not path.startswith(self._prefixes):
             return Match.NONE, {}

@@ -141,7 +141,8 @@ class Problems:
         if own is None or isinstance(error, (SeawallError, HTTPException)):
             return answer
         try:
-            found: Any = await run_in_threadpool(own, Request(scope), error)
+            waits = inspect.iscoroutinefunction(own) or inspect.iscoroutinefunction(type(own).__call__)
+            found: Any = own(Request(scope), error) if waits else await run_in_threadpool(own, Request(scope), error)
             response: Response = await found if inspect.isawaitable(found) else found
         except Exception as another:  # noqa: BLE001 - of the handler, which is as much an error
             return self.answer_to(another, scope)

@@ -130,8 +130,10 @@ def _without_ids(problem: Stored) -> Stored:
     """A problem's description without what names the request that met it."""
     try:
         members = json.loads(problem.body)
+        if not isinstance(members, dict):
+            return problem
         body = json.dumps({name: members[name] for name in members if name not in _IDS}).encode()
-    except (TypeError, ValueError):
+    except (ValueError, RecursionError):
         return problem
     headers = tuple(
         (name, b"%d" % len(body) if name == b"content-length" else value) for name, value in problem.headers

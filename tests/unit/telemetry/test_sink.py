@@ -61,6 +61,51 @@ def test_a_flush_waits_for_the_lines_that_are_being_written():
     sink.close()
 
 
+def test_a_line_after_a_close_that_took_too_long_is_written():
+    class Stalled:
+        def __init__(self) -> None:
+            self.going = threading.Event()
+            self.data = b""
+
+        def write(self, data: bytes) -> None:
+            assert self.going.wait(10)
+            self.data += data
+
+    output = Stalled()
+    sink = Sink(output)
+    sink.write(b"1\n")
+    sink.close(timeout=0.05)
+    sink.write(b"2\n")
+    output.going.set()
+    for number in range(3, 6):
+        assert sink.flush()
+        sink.write(b"%d\n" % number)
+    sink.close()
+    assert output.data == b"1\n2\n3\n4\n5\n"
+
+
+def test_lines_are_made_when_they_are_written_and_one_that_cannot_be_costs_no_other():
+    class Kept:
+        data = b""
+
+        def write(self, data: bytes) -> None:
+            self.data += data
+
+    def fails(of: object) -> bytes:
+        raise KeyError("the-inner-detail")
+
+    output = Kept()
+    sink = Sink(output)
+    for number in range(3000):  # more than the thread is left to make
+        sink.write((lambda of: b"%d\n" % of, number))
+    sink.write((fails, None))
+    sink.write(b"last\n")
+    sink.close()
+    lines = output.data.splitlines()
+    assert lines[:3000] == [b"%d" % number for number in range(3000)]
+    assert lines[3000:] == [b"a log line could not be made of a NoneType", b"last"]
+
+
 def test_a_pipe_that_nobody_reads_any_more_costs_the_lines_alone():
     reading, writing = os.pipe()
     os.close(reading)

@@ -16,9 +16,8 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from seawall import Seawall
-from seawall.app.attempts import Attempts, with_attempts
-from seawall.core import correlation
-from seawall.resilience import Chaos, Pipeline, Retry, Timeout
+from seawall.core import OptionError, correlation
+from seawall.resilience import Chaos, PipelineOrderError, Retry, Timeout
 from seawall.resilience.chaos import Reset
 from seawall.settings import Settings
 
@@ -137,16 +136,27 @@ def test_plain_functions_blocks_and_streams_are_attempts_too(sea, exporter):
     assert not any((span.attributes or {}).get("error.type") for span in (guard, call, whole, broken_off))
 
 
-def test_a_pipeline_within_another_is_one_attempt_and_its_chaos_part_of_it():
-    inner = Pipeline("inner", *with_attempts([Timeout(1.0), Chaos(Reset(), rate=0.0)]))
-    assert [type(policy) for policy in inner.policies] == [Timeout, Attempts, Chaos]
-    outer = Pipeline("outer", *with_attempts([Retry(on=ConnectionError), inner]))
-    assert [type(policy) for policy in outer.policies] == [Retry, Timeout, Attempts, Chaos]
+def test_a_pipeline_within_another_is_the_others_attempts(sea, exporter):
+    inner = sea.pipeline("inner", Timeout(1.0), Chaos(script=[Reset(), None]))
+    outer = sea.pipeline("outer", Retry(attempts=2, on=ConnectionError, first_delay=0.0), inner)
+    assert [type(policy) for policy in outer.policies] == [Retry, Timeout, Chaos]
+    assert "Attempts" not in repr(outer)
+
+    @outer
+    async def call() -> None:
+        """Does nothing."""
+
+    spans = trace_of(sea, exporter, call)
+    assert [span.status.is_ok for span in spans["attempt outer"]] == [False, True]
+    assert "attempt inner" not in spans
 
 
-def test_where_nothing_is_traced_there_is_no_such_policy():
-    pipeline = Seawall(service="plain").pipeline("openai", Timeout(1.0))
-    assert [type(policy) for policy in pipeline.policies] == [Timeout]
+def test_pipelines_are_refused_as_they_are_without_tracing(sea):
+    with pytest.raises(OptionError, match="at least one policy"):
+        sea.pipeline("empty")
+    with pytest.raises(PipelineOrderError, match="hides its faults") as caught:
+        sea.pipeline("wrong", Chaos(Reset(), rate=0.0), Timeout(1.0))
+    assert "Attempts" not in str(caught.value)
 
 
 def test_a_statement_that_fails_is_a_span_that_failed(sea, exporter):
@@ -163,8 +173,8 @@ def test_a_statement_that_fails_is_a_span_that_failed(sea, exporter):
     assert "the-inner-detail" not in statement.to_json()
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_websocket_is_a_span_and_what_it_does_its_children(sea, exporter, fails):
+@pytest.mark.parametrize("end", ["returns", "fails", "is left"])
+def test_a_websocket_is_a_span_and_what_it_does_its_children(sea, exporter, end):
     app = FastAPI()
     pipeline = sea.pipeline("openai", Timeout(1.0))
 
@@ -172,8 +182,10 @@ def test_a_websocket_is_a_span_and_what_it_does_its_children(sea, exporter, fail
     async def live(socket: WebSocket, number: int) -> None:
         await socket.accept()
         await pipeline.call(socket.send_text, "hello")
-        if fails:
+        if end == "fails":
             raise ValueError("the-inner-detail")
+        while end == "is left":
+            await socket.receive_text()
 
     client = TestClient(sea.install(app))
     with client:
@@ -181,10 +193,11 @@ def test_a_websocket_is_a_span_and_what_it_does_its_children(sea, exporter, fail
             with client.websocket_connect("/live/7") as socket:
                 assert socket.receive_text() == "hello"
         except ValueError:
-            assert fails
+            assert end == "fails"
     attempt, request = exporter.get_finished_spans()
     assert (request.name, parent(attempt)) == ("GET /live/{number}", own(request))
     attributes = request.attributes or {}
-    assert (attributes["url.scheme"], attributes["http.response.status_code"]) == ("ws", 500 if fails else 101)
-    assert attributes.get("error.type") == ("ValueError" if fails else None)
+    status = 500 if end == "fails" else 101
+    assert (attributes["url.scheme"], attributes["http.response.status_code"]) == ("ws", status)
+    assert attributes.get("error.type") == ("ValueError" if end == "fails" else None)
     assert "the-inner-detail" not in request.to_json()

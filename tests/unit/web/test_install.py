@@ -310,6 +310,19 @@ def test_the_pages_of_fastapi_are_where_they_were(path):
     assert ask(without, path).status_code == 404
 
 
+def test_the_pages_of_fastapi_may_begin_like_the_path_they_are_served_under():
+    app = Seawall(service="test").install(FastAPI(docs_url="/api-docs", openapi_url="/api.json"))
+
+    async def once() -> list[int]:
+        transport = httpx2.ASGITransport(app=app, root_path="/api")
+        async with httpx2.AsyncClient(transport=transport, base_url="http://t") as http:
+            return [
+                (await http.get(path)).status_code for path in ("/api-docs", "/api.json", "/api/api-docs", "/api/x")
+            ]
+
+    assert asyncio.run(once()) == [200, 200, 200, 404]
+
+
 def test_a_page_of_the_app_may_take_the_place_of_one_of_fastapi():
     app = Seawall(service="test").install(FastAPI(docs_url=None))
 
