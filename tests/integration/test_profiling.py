@@ -22,7 +22,8 @@ from seawall.core import Events, MissingExtraError, OptionError
 from seawall.profiling import LoopStalled, Profiler, ProfileRunningError
 from seawall.testing import EventRecorder
 from seawall.web.admin import guarded_by
-from seawall.web.middleware import Layer, SeawallMiddleware
+from seawall.web.layer import Layer
+from seawall.web.middleware import SeawallMiddleware
 from seawall.web.profiling_admin import profiling_routes
 
 TOKEN = "a-token-of-16-ch"

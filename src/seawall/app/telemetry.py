@@ -110,7 +110,7 @@ class Telemetry:
         # The web extra is optional.
         from seawall.web.client_address import client_behind  # noqa: PLC0415
         from seawall.web.install import PROBES  # noqa: PLC0415
-        from seawall.web.middleware import Layer  # noqa: PLC0415
+        from seawall.web.layer import Layer  # noqa: PLC0415
         from seawall.web.problems import Problems  # noqa: PLC0415
 
         settings = self.settings

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from seawall.database import StatementRan
     from seawall.telemetry.opentelemetry import OpenTelemetrySpans
     from seawall.telemetry.sentry import Sentry
-    from seawall.web.middleware import Served
+    from seawall.web.layer import Served
 
 _logger = logging.getLogger("seawall")
 CLOSING = 3.0

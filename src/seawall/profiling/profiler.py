@@ -31,7 +31,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class ServedLike(Protocol):
-    """A request that was served; `seawall.web.middleware.Served` is one."""
+    """A request that was served; `seawall.web.layer.Served` is one."""
 
     @property
     def method(self) -> str:

@@ -21,7 +21,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
 
 
 class ServedLike(Protocol):
-    """A request that was served; `seawall.web.middleware.Served` is one."""
+    """A request that was served; `seawall.web.layer.Served` is one."""
 
     @property
     def at(self) -> float:

@@ -21,9 +21,10 @@ from seawall.web.debug import debug_routes
 from seawall.web.error_handling import slimmed
 from seawall.web.health import HealthChecksLike, health_routes
 from seawall.web.http_cache import install_http_cache
+from seawall.web.layer import Layer
 from seawall.web.logs_admin import LevelsLike, logs_routes
 from seawall.web.metrics import Expose, metrics_route
-from seawall.web.middleware import Layer, SeawallMiddleware
+from seawall.web.middleware import SeawallMiddleware
 from seawall.web.openapi import describe_problems
 from seawall.web.own_routes import OwnRoutes
 from seawall.web.problems import Problems

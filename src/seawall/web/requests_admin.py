@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from seawall.web.admin import Endpoint
-from seawall.web.middleware import Served
+from seawall.web.layer import Served
 from seawall.web.problems import problem
 
 

@@ -26,7 +26,8 @@ from seawall.settings import Settings
 from seawall.telemetry.exposition import expose
 from seawall.telemetry.metrics import Metrics
 from seawall.telemetry.requests import RequestMetrics
-from seawall.web.middleware import Layer, SeawallMiddleware, Served
+from seawall.web.layer import Layer, Served
+from seawall.web.middleware import SeawallMiddleware
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

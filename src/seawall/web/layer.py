@@ -1,0 +1,117 @@
+"""What the middleware does for each request, and whom it tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from starlette.types import Scope
+
+from seawall.core import SYSTEM_CLOCK, Clock
+from seawall.core.correlation import Correlation
+from seawall.web.client_address import client_of
+from seawall.web.problems import Problems
+
+
+class Served(NamedTuple):
+    """A request that was served. at: when it came, as seconds of the epoch. seconds: until the answer was through."""
+
+    at: float
+    method: str
+    path: str
+    route: str
+    status: int
+    seconds: float
+    client: str
+    size: int
+    correlation: Correlation
+
+
+class Recorder(Protocol):
+    """Is told of requests: counts them, writes them down, keeps them to be looked at.
+
+    One that has a method `began` is told of each request that comes, too.
+    """
+
+    @property
+    def ended(self) -> Callable[[Served], object]:
+        """Takes a request that was served."""
+        ...
+
+
+class SocketRecorder(Protocol):
+    """Is told of websockets."""
+
+    def opened(self) -> None:
+        """One has come."""
+        ...
+
+    def closed(self, route: str, seconds: float) -> None:
+        """It has gone, after so long."""
+        ...
+
+
+class Admission(Protocol):
+    """Says how many requests may be under way at once; `seawall.resilience.AdaptiveLimit` is one."""
+
+    def admit(self) -> Callable[[bool], None]:
+        """Let one in, at once. Returns what is to be called when it is done, with whether it took too long.
+
+        Raises a `SeawallError` when there are too many.
+        """
+        ...
+
+
+class Span(Protocol):
+    """A request's part in a trace that is recorded."""
+
+    def ended(self, served: Served, error: BaseException | None) -> None:
+        """The request was served."""
+        ...
+
+
+class Tracer(Protocol):
+    """Records traces."""
+
+    def sample(self) -> bool:
+        """Whether a trace that begins here is recorded."""
+        ...
+
+    def began(self, scope: Scope, work: Correlation, parent: str | None) -> Span:
+        """A request of a recorded trace has come; its span's id is in `work` afterwards."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """What is switched on.
+
+    timeout: seconds for a request whose caller sends no `Request-Timeout`; a caller may ask for less, not more.
+    body_limit: the bytes a request's body may have. headers: on every response that doesn't set them itself.
+    client: who sent a request. recorders, sockets: told of each
+    request and websocket. admission: sheds load, except from `exempt` paths. tracer:
+    records traces. problems: answers errors.
+    """
+
+    timeout: float = 60.0
+    body_limit: int | None = None
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    client: Callable[[Scope], str] = client_of
+    recorders: Sequence[Recorder] = ()
+    sockets: Sequence[SocketRecorder] = ()
+    admission: Admission | None = None
+    exempt: frozenset[str] = frozenset()
+    tracer: Tracer | None = None
+    problems: Problems = field(default_factory=Problems)
+    clock: Clock = SYSTEM_CLOCK
+    names: frozenset[bytes] = field(init=False)
+    begins: tuple[Callable[[], object], ...] = field(init=False)
+    ends: tuple[Callable[[Served], object], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        told: Sequence[Any] = self.recorders
+        begins = tuple(recorder.began for recorder in told if hasattr(recorder, "began"))
+        object.__setattr__(self, "names", frozenset(name for name, _ in self.headers))
+        object.__setattr__(self, "begins", begins)
+        object.__setattr__(self, "ends", tuple(recorder.ended for recorder in self.recorders))
