@@ -15,6 +15,7 @@ from tests.integration.cache_processes import Processes, Worker, processes
 KEYS = 200
 TAGS = 20
 TASKS = 20
+LAST_WORD = "the last word"
 
 
 def key_of(index: int) -> str:
@@ -86,13 +87,36 @@ async def is_up(worker: Worker) -> bool:
     return worker.cache.shared.available
 
 
+async def remember(worker: Worker, _: int) -> int:
+    """Have the last word in memory, so that its change is news."""
+    value: int = await worker.cache.get_or_set(LAST_WORD, lambda: 0)
+    return value
+
+
+async def say(worker: Worker, word: int) -> None:
+    if worker.number == 0:
+        await worker.cache.set(LAST_WORD, word)
+
+
+async def has_heard(worker: Worker, word: int) -> bool:
+    """Whether the last word's change has been heard of, and so all that was said before."""
+    return bool(await worker.cache.get_or_set(LAST_WORD, lambda: 0) == word)
+
+
 def quiet(running: Processes) -> None:
-    """Wait until every process has the server back, and what was said has been heard."""
-    ends = time.monotonic() + 5.0
-    while not all(running.run(is_up)):
-        assert time.monotonic() < ends, "a process did not get its server back"
-        time.sleep(0.05)
+    """Wait until every process has the server back, and what was said has been heard, however busy the machine is."""
+    until(running, is_up, within=5.0, else_="a process did not get its server back")
+    running.run(remember, 0)
+    running.run(say, 1)
+    until(running, has_heard, 1, within=20.0, else_="a process has not heard the last word")
     time.sleep(0.3)
+
+
+def until(running: Processes, job: Any, *args: int, within: float, else_: str) -> None:
+    ends = time.monotonic() + within
+    while not all(running.run(job, *args)):
+        assert time.monotonic() < ends, else_
+        time.sleep(0.05)
 
 
 def torture(server: Valkey, seconds: float, seed: int, options: dict[str, Any], faults: list[str]) -> int:

@@ -19,7 +19,7 @@ from seawall.cache.memory import MemoryTier
 from seawall.cache.meter import Meter
 from seawall.cache.node import Raised
 from seawall.cache.record import NEWEST
-from seawall.cache.shared import Shared
+from seawall.cache.shared import Interest, Shared
 from seawall.cache.tier import Granted, Held, Tier, TierUnavailableError
 from seawall.cache.values import Seen, Values, opened, same
 from seawall.core.options import number
@@ -106,8 +106,9 @@ class Filler:
         if flight.version is None:
             flight.version = self.shared.next_version()
         try:
-            with self._kept(tier if leased else None, order.key, token):
-                return await self._load(order, seen, flight, token if leased else None)
+            # Not by the flight alone: nobody finds that any more once some tag was invalidated.
+            with self._kept(tier if leased else None, order.key, token), self.shared.interest(order.key) as interest:
+                return await self._load(order, seen, flight, interest, token if leased else None)
         except BaseException as error:
             if leased and tier is not None:
                 failed = None if isinstance(error, asyncio.CancelledError) else type(error).__name__
@@ -194,7 +195,9 @@ class Filler:
         except TierUnavailableError:
             return
 
-    async def _load(self, order: Order, seen: Seen | None, flight: Flight[Answer], token: str | None) -> Answer:
+    async def _load(
+        self, order: Order, seen: Seen | None, flight: Flight[Answer], interest: Interest, token: str | None
+    ) -> Answer:
         stale = MISSING if seen is None or isinstance(seen.value, Raised) else opened(seen.value)
         load = Load(order.key, stale, None if seen is None else seen.validator)
         started = self.clock()
@@ -211,7 +214,7 @@ class Filler:
             self.shared.events.emit(
                 facts.CacheLoaded(cache=self.name, key=order.key, category=order.meter.category, seconds=seconds)
             )
-        return await self._keep(order, load, value, seen, flight, token)
+        return await self._keep(order, load, value, seen, flight, interest, token)
 
     async def _call(self, order: Order, load: Load) -> Any:
         timeout = order.freshness.hard_timeout
@@ -234,7 +237,14 @@ class Filler:
             raise LoadFailedError(order.key, "CancelledError") from error
 
     async def _keep(
-        self, order: Order, load: Load, value: Any, seen: Seen | None, flight: Flight[Answer], token: str | None
+        self,
+        order: Order,
+        load: Load,
+        value: Any,
+        seen: Seen | None,
+        flight: Flight[Answer],
+        interest: Interest,
+        token: str | None,
     ) -> Answer:
         """Keep what was loaded in memory and in the tier, unless the key was changed meanwhile."""
         tier = self.shared.tier
@@ -268,7 +278,7 @@ class Filler:
             token = None
         if token is not None and tier is not None:
             await self._release(tier, order.key, token, None)
-        if refused is None and (version < flight.floor or self.shared.is_void(tags, version)):
+        if refused is None and (version < max(flight.floor, interest.floor) or self.shared.is_void(tags, version)):
             refused = "it was changed meanwhile"
         refused = refused or self._missed_something(flight)
         if refused is not None:

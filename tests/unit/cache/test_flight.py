@@ -343,3 +343,33 @@ class TestDeadlines:
                     await a.get_or_set("other", Source(seconds=1.0))
 
         caches(scene, count=1)
+
+
+def test_a_change_heard_after_some_tag_was_invalidated_keeps_a_load_out_all_the_same(caches):
+    """Whatever the tag: a load may carry it, so nobody joins it any more, but news of its key still counts."""
+
+    async def scene(a: Cache, b: Cache) -> None:
+        loading, go = asyncio.Event(), asyncio.Event()
+        fill = a.tier.fill  # type: ignore[union-attr]
+
+        async def fill_and_hear(*args: Any, **options: Any) -> bool:
+            stored = await fill(*args, **options)
+            await b.set("k", "new")
+            await steps(5)  # its news arrives together with the answer
+            return stored
+
+        async def load() -> str:
+            loading.set()
+            await go.wait()
+            return "old"
+
+        a.tier.fill = fill_and_hear  # type: ignore[union-attr, method-assign]
+        asked = asyncio.ensure_future(a.get_or_set("k", load))
+        await loading.wait()
+        await b.invalidate("another")
+        await steps(5)
+        go.set()
+        assert await asked == "old"
+        assert await a.get("k") == "new"
+
+    caches(scene)
