@@ -14,16 +14,8 @@ if $work is None or not $work.sampled:
     $inner
 else:
     $span = $block($name, {"seawall.pipeline": $pipeline})
-    $span.begin()
-    $span.enter()
-    try:
+    with $span:
         $inner
-    except BaseException as $error:
-        $span.leave()
-        $span.end(None if $error.__class__ is GeneratorExit else $error)
-        raise
-    $span.leave()
-    $span.end(None)
 """
 
 

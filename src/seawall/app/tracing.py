@@ -341,6 +341,7 @@ def _of_statement(event: StatementRan, work: Correlation, now: float) -> Span:
         attributes["db.response.returned_rows"] = event.rows
     if event.sqlstate is not None:
         attributes["db.response.status_code"] = event.sqlstate
+    error = None if event.error is None else type_name(event.error)
     return _child(
         work,
         summary,
@@ -348,8 +349,8 @@ def _of_statement(event: StatementRan, work: Correlation, now: float) -> Span:
         started=now - event.seconds,
         seconds=event.seconds,
         attributes=attributes,
-        error=event.error,
-        failed=event.error is not None and event.error != _CANCELLED,
+        error=error,
+        failed=error is not None and error != _CANCELLED,
     )
 
 

@@ -43,14 +43,14 @@ class StatementRan(DatabaseEvent):
     """A statement was run in `seconds`, for work whose trace is recorded. statement: without its values.
 
     kind: what it is to the router: read, write, transaction or session. rows: -1 where the driver doesn't tell.
-    error: the type of what it failed with. sqlstate: the server's reason, if it gave one.
+    error: what it failed with. sqlstate: the server's reason, if it gave one.
     """
 
     statement: str
     kind: str
     seconds: float
     rows: int
-    error: str | None = None
+    error: BaseException | None = None
     sqlstate: str | None = None
 
 

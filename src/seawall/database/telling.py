@@ -28,11 +28,7 @@ def tell(
             kind=kind.value,
             seconds=seconds,
             rows=rows,
-            error=None if error is None else _name_of(type(error)),
+            error=error,
             sqlstate=None if error is None else state_of(error),
         )
         events.emit(event)
-
-
-def _name_of(kind: type[BaseException]) -> str:
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

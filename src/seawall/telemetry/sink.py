@@ -139,7 +139,7 @@ class Sink:
             if waiting >= self._most:
                 self.dropped += 1
                 return
-            line = _made(line)  # the thread can't keep up: made here, it takes half of the memory and none of its time
+            line = _made(line)  # the thread can't keep up: made here, it takes less memory and none of its time
         lines.append(line)
         if not self._awake:
             self._awake = True

@@ -207,6 +207,8 @@ class Block:
     def end(self, error: BaseException | None) -> None:
         """Tell of it."""
         found = self._recording
+        if isinstance(error, GeneratorExit):
+            error = None  # whoever took items wants no more
         if found is not None and found.events.listeners:
             event = SpanEnded(
                 name=self._name,
@@ -296,7 +298,7 @@ def _generator(function: Any, name: str, attributes: dict[str, Any]) -> Any:
         try:
             result = yield from _steps(function(*args, **kwargs), block)
         except BaseException as error:
-            block.end(None if isinstance(error, GeneratorExit) else error)
+            block.end(error)
             raise
         block.end(None)
         return result
@@ -355,7 +357,7 @@ def _async_generator(function: Any, name: str, attributes: dict[str, Any]) -> An
             failed = error
             raise
         finally:
-            block.end(None if isinstance(failed, GeneratorExit) else failed)
+            block.end(failed)
 
     return call
 

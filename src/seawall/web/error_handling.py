@@ -1,7 +1,7 @@
 """Starlette's own error middlewares at next to no cost for the requests that raise nothing.
 
-They wrap `send` and make a `Request` and functions for each request, to be ready for an error: a fifth of what a bare
-Starlette app takes. Here an error is handled when there is one, by the very same code. Likewise for FastAPI's, which
+They wrap `send` and make a `Request` and functions for each request, to be ready for an error.
+Here an error is handled when there is one, by the very same code. Likewise for FastAPI's, which
 enters and leaves a stack of exits for each request, to be ready for an upload.
 """
 

@@ -123,7 +123,7 @@ class _Exchange:
         self._layer = layer
         self._expiries = expiries
         self._scope = scope
-        scope[EXCHANGE] = self
+        scope.setdefault(EXCHANGE, self)  # an app around this one has its own there, which goes on
         self._inner_receive = receive
         self._inner_send = send
         self._method: str = scope["method"]
@@ -171,6 +171,8 @@ class _Exchange:
             if not self._recorded:
                 left = self._disconnected or isinstance(failed, asyncio.CancelledError)
                 self._record(CUT if left else 500, failed)
+            if scope.get(EXCHANGE) is self:
+                del scope[EXCHANGE]  # they would keep each other until garbage is collected
             deadline.current.reset(bound)
             correlation.current.reset(identity)
 

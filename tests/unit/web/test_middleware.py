@@ -1,6 +1,7 @@
 """What the one middleware does for a request, driven through ASGI."""
 
 import asyncio
+import gc
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -457,3 +458,26 @@ def test_a_websocket_has_ids_and_no_deadline():
     text = expose(metrics).decode()
     assert 'websocket_connection_duration_seconds_count{route="/ws/{job}"} 1' in text
     assert "websocket_connections_active 0" in text
+
+
+def test_a_request_leaves_no_garbage():
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    app = SeawallMiddleware(SeawallMiddleware(inner, layer=Layer()), layer=Layer())
+
+    async def main() -> int:
+        async def nothing(*_: Any) -> Any:
+            return None
+
+        for _ in range(20):
+            await app({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, nothing)
+        return gc.collect()
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(main()) < 20, "each keeps itself until garbage is collected"
+    finally:
+        gc.enable()
