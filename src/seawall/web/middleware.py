@@ -25,8 +25,8 @@ from seawall.web.trace_context import TRACEPARENT, parent_of
 REQUEST_ID_HEADER = "x-request-id"
 _REQUEST_ID, _DEADLINE = REQUEST_ID_HEADER.encode(), deadline.HEADER.encode()
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-SWITCHED = 101
-"""The status of a websocket in a trace, whether it was accepted or not."""
+SWITCHED, REFUSED = 101, 403
+"""The status of a websocket that was accepted, and of one that was closed before."""
 CUT = 499
 """The status of a request whose client left before it had the whole answer; as nginx has it."""
 
@@ -72,8 +72,15 @@ class SeawallMiddleware:
         for recorder in layer.sockets:
             recorder.opened()
         failed: BaseException | None = None
+        status = 0
+
+        async def told(message: Message) -> None:
+            nonlocal status
+            status = status or _handshake(message)
+            await send(message)
+
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, send if span is None else told)
         except BaseException as error:
             failed = error
             raise
@@ -83,8 +90,9 @@ class SeawallMiddleware:
                 recorder.closed(route, seconds)
             if span is not None:
                 if isinstance(failed, WebSocketDisconnect):
-                    failed = None  # the client has left, as clients do
-                status = 500 if isinstance(failed, Exception) else SWITCHED
+                    failed, status = None, status or CUT  # the client has left, as clients do
+                if isinstance(failed, Exception) or not status:
+                    status = 500
                 span.ended(
                     Served(
                         time() - seconds, "GET", scope["path"], route, status, seconds, layer.client(scope), 0, work
@@ -92,6 +100,14 @@ class SeawallMiddleware:
                     failed,
                 )
             correlation.current.reset(token)
+
+
+def _handshake(message: Message) -> int:
+    """The status that a websocket gets by it; 0 where none yet."""
+    kind = message["type"]
+    if kind == "websocket.http.response.start":
+        return int(message["status"])
+    return SWITCHED if kind == "websocket.accept" else REFUSED if kind == "websocket.close" else 0
 
 
 def _identify(layer: Layer, headers: Mapping[bytes, bytes], scope: Scope) -> tuple[Correlation, str | None]:

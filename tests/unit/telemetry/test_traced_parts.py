@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy import text
+from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from seawall import Seawall
@@ -198,3 +199,22 @@ def test_a_websocket_is_a_span_and_what_it_does_its_children(sea, exporter, end)
     assert (attributes["url.scheme"], attributes["http.response.status_code"]) == ("ws", status)
     assert attributes.get("error.type") == ("ValueError" if end == "fails" else None)
     assert "the-inner-detail" not in request.to_json()
+
+
+async def _refuse(socket: WebSocket) -> None:
+    await socket.close()
+
+
+async def _deny(socket: WebSocket) -> None:
+    await socket.send_denial_response(PlainTextResponse("not today", status_code=429))
+
+
+@pytest.mark.parametrize(("end", "status"), [(_refuse, 403), (_deny, 429)])
+def test_a_websocket_that_is_not_accepted_has_the_status_its_client_got(sea, exporter, end, status):
+    app = FastAPI()
+    app.add_api_websocket_route("/live", end)
+    client = TestClient(sea.install(app))
+    with client, suppress(Exception), client.websocket_connect("/live"):
+        pytest.fail("it was accepted")
+    (request,) = exporter.get_finished_spans()
+    assert (request.attributes or {})["http.response.status_code"] == status
