@@ -23,7 +23,7 @@ def put_around(app, place, *, traces=False, errors=False, **settings):
         if traces:
             sea.tracing.spans.provider.force_flush()
 
-    headers = ("x-request-id", "x-content-type-options", "x-frame-options", "referrer-policy")
+    headers = ("x-request-id", "x-content-type-options", "x-frame-options")
     return Layered(
         app=sea.install(app),
         headers=headers,

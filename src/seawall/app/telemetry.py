@@ -17,7 +17,7 @@ from seawall.telemetry import catalogue
 from seawall.telemetry.exposition import OPEN_METRICS, TEXT, expose, wants_open_metrics
 from seawall.telemetry.levels import Levels
 from seawall.telemetry.logs import Logs, moment
-from seawall.telemetry.metrics import Memory, Metrics
+from seawall.telemetry.metrics import Metrics, memory
 from seawall.telemetry.process import ProcessMetrics
 from seawall.telemetry.requests import AccessLog, LoggedAccess, RequestMetrics, Ring
 from seawall.telemetry.shared import SharedFolder
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"strict-origin-when-cross-origin"),
 )
+PAGE_SECURITY_HEADERS = ((b"referrer-policy", b"strict-origin-when-cross-origin"),)
+"""What says how a page asks for others, and only there something to a browser."""
 
 
 class Telemetry:
@@ -81,7 +82,7 @@ class Telemetry:
 
         def end() -> None:
             self._shared = None
-            self.metrics.move(Memory())
+            self.metrics.move(memory)
             # Nobody looks at a folder of our own making when its last process has ended.
             shared.close(remove=self.settings.metrics_folder is None)
 
@@ -118,6 +119,7 @@ class Telemetry:
             timeout=settings.request_timeout,
             body_limit=settings.body_limit or None,
             headers=SECURITY_HEADERS,
+            page_headers=PAGE_SECURITY_HEADERS,
             client=client_behind(settings.trusted_proxies),
             recorders=self._recorders,
             sockets=self._sockets,

@@ -31,14 +31,14 @@ class Expiries:
     """The calls under way in one event loop (None: not used in any yet), by task, in the order in which they expire.
 
     `calls[task]` is the time at which that task's call expires. A call that ends removes its entry; an
-    entry that is gone was cut.
+    entry that is gone was cut. In place of a task, it may be something else that can be cancelled.
     """
 
     __slots__ = ("_clock", "armed", "calls", "loop")
 
     def __init__(self, loop: AbstractEventLoop | None, clock: Callable[[], float]) -> None:
         self.loop = loop
-        self.calls: dict[Task[Any], float] = {}
+        self.calls: dict[Any, float] = {}
         self.armed = False
         self._clock = clock
 
@@ -51,7 +51,7 @@ class Expiries:
     def _sweep(self) -> None:
         self.armed = False
         now = self._clock()
-        over: list[Task[Any]] = []
+        over: list[Any] = []
         for task, expires in self.calls.items():
             # A loop may wake a little early, and the same moment reckoned twice may differ by a rounding.
             if expires - now > _SLACK:

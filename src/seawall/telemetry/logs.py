@@ -35,15 +35,18 @@ _bound: ContextVar[Mapping[str, Any] | None] = ContextVar("seawall_log_fields", 
 
 def moment(at: float) -> str:
     """Seconds of the epoch as RFC 3339 in UTC, to the millisecond."""
-    second = int(at)
-    known, text = _second
-    if known != second:
-        text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        globals()["_second"] = (second, text)
-    return f"{text}.{int((at - second) * 1000):03d}+00:00"
+    global _last  # noqa: PLW0603 - lines that are written together are of few milliseconds
+    millisecond = int(at * 1000)
+    known, text = _last
+    if known != millisecond:
+        second, beyond = divmod(millisecond, 1000)
+        begins = text[:20] if known // 1000 == second else f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}."
+        text = f"{begins}{beyond:03d}+00:00"
+        _last = millisecond, text
+    return text
 
 
-_second = (0, "1970-01-01T00:00:00")
+_last = (0, "1970-01-01T00:00:00.000+00:00")
 
 
 def correlated() -> dict[str, Any]:

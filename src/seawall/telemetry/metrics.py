@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 OTHER = "(other)"
 """The label of everything that came after a metric had as many series as it may."""
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_CHUNK = 8192
 
 
 class Kind(StrEnum):
@@ -93,7 +93,7 @@ class CounterSeries(Series):
 
     def mirror(self, total: float) -> None:
         """Take over what is counted elsewhere in this process."""
-        self.values[self.index] = total
+        self.values[self.index] = float(total)
 
     @property
     def value(self) -> float:
@@ -108,7 +108,7 @@ class GaugeSeries(Series):
 
     def set(self, value: float) -> None:
         """It is `value` now."""
-        self.values[self.index] = value
+        self.values[self.index] = float(value)
 
     def inc(self, amount: float = 1.0) -> None:
         """Add `amount`."""
@@ -232,21 +232,9 @@ def _ordered(metric: Metric, given: Mapping[str, object]) -> Sequence[object]:
 Allocate = Callable[[Metric, "tuple[str, ...]"], "tuple[Any, int]"]
 
 
-class Memory:
-    """Numbers of this process alone."""
-
-    def __init__(self) -> None:
-        self._chunk: Any = memoryview(bytearray(8 * _CHUNK)).cast("d")
-        self._next = 0
-
-    def __call__(self, metric: Metric, labels: tuple[str, ...]) -> tuple[Any, int]:
-        """Room for a series, all zero: the numbers, and where its own begin."""
-        if self._next + metric.width > _CHUNK:
-            self._chunk = memoryview(bytearray(8 * max(_CHUNK, metric.width))).cast("d")
-            self._next = 0
-        index = self._next
-        self._next += metric.width
-        return self._chunk, index
+def memory(metric: Metric, labels: tuple[str, ...]) -> tuple[Any, int]:
+    """Room for a series in this process alone, all zero: the numbers, and where its own begin."""
+    return [0.0] * metric.width, 0
 
 
 class Metrics:
@@ -263,7 +251,7 @@ class Metrics:
         number("Metrics", "most_series", most_series, at_least=1, integer=True)
         self.families: dict[str, Family[Any]] = {}
         self._most = most_series
-        self._allocate: Allocate = Memory()
+        self._allocate: Allocate = memory
         self._before: list[Callable[[], None]] = []
 
     def counter(self, name: str, help: str, *, labels: Sequence[str] = ()) -> Counter:  # noqa: A002
@@ -316,7 +304,7 @@ class Metrics:
             width = family.metric.width
             for series in family:
                 values, index = allocate(family.metric, series.labels)
-                values[index : index + width] = series.values[series.index : series.index + width]
+                values[index : index + width] = array("d", series.read(width))
                 series.values, series.index = values, index
 
     def _make(self, family: Family[Any], labels: tuple[str, ...]) -> Any:

@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Any, Protocol
+from typing import Protocol
 
 from seawall.core.correlation import Correlation
 from seawall.telemetry import catalogue
@@ -86,15 +86,15 @@ class RequestMetrics:
         active = self._active
         active.values[active.index] += 1.0
 
-    def ended(self, served: Any) -> None:
-        """Count a `ServedLike`, which is a tuple. Done for every request: what `inc` would do is done here."""
-        _, method, _, route, status, seconds, _, size, work = served
-        count, durations = self._known.get((method, route, status)) or self._find(method, route, status)
-        active, sizes = self._active, self._bytes
+    def ended(self, served: ServedLike) -> None:
+        """Count it. Done for every request: what `inc` would do is done here."""
+        key = served.method, served.route, served.status
+        count, durations = self._known.get(key) or self._find(*key)
+        active, sizes, work = self._active, self._bytes, served.correlation
         active.values[active.index] -= 1.0
         count.values[count.index] += 1.0
-        sizes.values[sizes.index] += size
-        durations.observe(seconds, work.trace_id if work.sampled else None)
+        sizes.values[sizes.index] += served.size
+        durations.observe(served.seconds, work.trace_id if work.sampled else None)
 
     def opened(self) -> None:
         """A websocket has come."""
@@ -130,32 +130,36 @@ class AccessLog:
         self._write = write
         self._quiet = quiet
         self._moment = moment
-        self._shown: dict[tuple[str, str], tuple[str, str]] = {}
+        self._make = self._line  # once, not for each request
+        self._shown: dict[tuple[str, str, int], tuple[str, str, str, str]] = {}
 
     def ended(self, served: ServedLike) -> None:
         """Have its line written."""
         if (served.path not in self._quiet or served.status >= 400) and _root.level <= logging.INFO:  # noqa: PLR2004
-            self._write((self._line, served))
+            self._write((self._make, served))
 
-    def _line(self, served: Any) -> bytes:
-        """The line of a `ServedLike`, which is a tuple."""
-        at, method, path, route, status, seconds, client, size, work = served
-        verb, shown = self._shown.get((method, route)) or self._show(method, route)
-        path_shown = quoted(path)
+    def _line(self, served: ServedLike) -> bytes:
+        key = served.method, served.route, served.status
+        begins, goes_on, then, ends = self._shown.get(key) or self._show(*key)
+        path, work = quoted(served.path)[1:-1], served.correlation
         line = (
-            f'{{"time": "{self._moment(at)}", "level": "info", "logger": "seawall.access", "message": "{verb} '
-            f'{path_shown[1:-1]} {status}", "request_id": "{work.request_id}", "trace_id": "{work.trace_id}", '
-            f'"span_id": "{work.span_id}", {shown}, "path": {path_shown}, "status": {status}, '
-            f'"duration_ms": {seconds * 1000:.2f}, "size": {size}, "client": {quoted(client)}}}\n'
+            f'{{"time": "{self._moment(served.at)}{begins}{path}{goes_on}{work.request_id}", "trace_id": '
+            f'"{work.trace_id}", "span_id": "{work.span_id}{then}{path}{ends}{served.seconds * 1000:.2f}, "size": '
+            f'{served.size}, "client": {quoted(served.client)}}}\n'
         )
         return line.encode()
 
-    def _show(self, method: str, route: str) -> tuple[str, str]:
-        """What is the same on many lines, put together once."""
+    def _show(self, method: str, route: str, status: int) -> tuple[str, str, str, str]:
+        """What is the same on many lines, put together once: up to the path, the ids, the path again, the duration."""
         verb = quoted(method)
-        found = verb[1:-1], f'"method": {verb}, "route": {quoted(route)}'
+        found = (
+            f'", "level": "info", "logger": "seawall.access", "message": "{verb[1:-1]} ',
+            f' {status}", "request_id": "',
+            f'", "method": {verb}, "route": {quoted(route)}, "path": "',
+            f'", "status": {status}, "duration_ms": ',
+        )
         if len(self._shown) < MOST_SHOWN:
-            self._shown[method, route] = found
+            self._shown[method, route, status] = found
         return found
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from seawall.core import OptionError
-from seawall.telemetry.metrics import Across, Kind, Memory, Metric
+from seawall.telemetry.metrics import Across, Kind, Metric, memory
 
 _logger = logging.getLogger("seawall.metrics")
 _CHUNK = 65_536
@@ -42,7 +42,6 @@ class SharedFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._others: dict[str, _OtherFile] = {}
-        self._spare = Memory()
         self._full = False
         name = f"{os.getpid()}-{time.time_ns():x}"
         try:
@@ -78,7 +77,7 @@ class SharedFolder:
             if not self._full:
                 self._full = True
                 _logger.warning("new metrics are counted in this process alone: %s", error.strerror)
-            return self._spare(metric, labels)
+            return memory(metric, labels)
         self._next += metric.width
         return self._chunk, index
 

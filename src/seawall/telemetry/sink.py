@@ -17,10 +17,11 @@ from typing import Any, Protocol
 from seawall.core import OptionError
 from seawall.core.options import number
 
-PAUSE = 0.01
-"""Seconds in which lines are gathered, so that one write takes many."""
+PAUSE = 0.05
+"""Seconds in which lines are gathered, so that one write takes many, and the loop gives way to the thread seldom."""
 _BATCH = 1000
 _AGAIN = 1.0
+_SOON = 0.002
 
 
 Line = bytes | tuple[Callable[[Any], bytes], Any]
@@ -123,7 +124,7 @@ class Sink:
         self._most = most
         self._few = min(_BATCH, most)
         self._lines: deque[Line] = deque()
-        self._wake = threading.Event()
+        self._wake, self._hurry = threading.Event(), threading.Event()
         self._awake = False
         self._thread: threading.Thread | None = None
         self._writing = False
@@ -154,7 +155,8 @@ class Sink:
         while self._lines or self._awake or self._writing:
             if self._thread is None or time.monotonic() > until:
                 return False
-            time.sleep(PAUSE / 5)
+            self._hurry.set()
+            time.sleep(_SOON)
         return True
 
     def close(self, timeout: float = 2.0) -> None:
@@ -163,6 +165,7 @@ class Sink:
         if thread is not None:
             self._closing = True
             self._wake.set()
+            self._hurry.set()
             thread.join(timeout)
             if thread.is_alive():
                 return  # the output stalls: the thread goes on waiting for it, and ends when it has written all
@@ -174,7 +177,7 @@ class Sink:
     def forked(self) -> None:
         """This is a new process, in which the thread isn't running; what waited is the other's to write."""
         self._lines.clear()
-        self._wake = threading.Event()
+        self._wake, self._hurry = threading.Event(), threading.Event()
         self._starting = threading.Lock()
         self._thread = None
         self._writing = self._awake = self._closing = False
@@ -191,8 +194,8 @@ class Sink:
     def _run(self) -> None:
         while True:
             self._wake.wait()
-            if not self._closing:
-                time.sleep(PAUSE)
+            self._hurry.wait(PAUSE)
+            self._hurry.clear()
             self._writing = True
             self._wake.clear()
             self._awake = False
@@ -207,11 +210,12 @@ class Sink:
 
     def _write_some(self) -> None:
         batch = list[Line]()
+        take, keep = self._lines.popleft, batch.append
         with contextlib.suppress(IndexError):  # another thread may write, too
-            while len(batch) < _BATCH:
-                batch.append(self._lines.popleft())
+            for _ in range(min(len(self._lines), _BATCH)):
+                keep(take())
         try:
-            self._output.write(b"".join(map(_made, batch)))
+            self._output.write(b"".join([line if type(line) is bytes else _made(line) for line in batch]))
         except (OSError, ValueError):  # a full disk, a closed pipe
             self.dropped += len(batch)
             if not self._closing:

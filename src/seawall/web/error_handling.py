@@ -2,7 +2,8 @@
 
 They wrap `send` and make a `Request` and functions for each request, to be ready for an error.
 Here an error is handled when there is one, by the very same code. Likewise for FastAPI's, which
-enters and leaves a stack of exits for each request, to be ready for an upload.
+enters and leaves a stack of exits for each request, to be ready for an upload. The layer's own routes are looked up
+here too: a router would ask them about each request, however quickly they decline.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
+from seawall.web.own_routes import OwnRoutes
 from seawall.web.problems import Problems
 
 try:
@@ -25,17 +28,19 @@ except ImportError:  # a plain Starlette app has none
     AsyncExitStackMiddleware = None  # type: ignore[assignment, misc]
 
 _HANDLERS = "starlette.exception_handlers"
-EXCHANGE = "seawall.exchange"
-"""Where a request's scope has what knows whether the response has begun."""
+SERVED = "seawall.served"
+"""Where a request's scope has what becomes of it, whose status is 0 until the response begins."""
 
 
 class HandledErrors:
-    """In place of `plain`: the same handlers, called by it."""
+    """In place of `plain`: the same handlers, called by it. own: the layer's routes, which come before the app's."""
 
-    def __init__(self, plain: Any) -> None:
+    def __init__(self, plain: Any, own: OwnRoutes | None = None) -> None:
         uploads = plain.app if type(plain.app) is AsyncExitStackMiddleware else None
         self.app = plain.app if uploads is None else uploads.app
         self._uploads = None if uploads is None else uploads.context_name
+        self._own = own or OwnRoutes((), prefixes=())
+        self._exact, self._prefixes = self._own.exact, self._own.prefixes
         self._plain = plain
         self._handlers = (plain._exception_handlers, plain._status_handlers)
 
@@ -45,21 +50,28 @@ class HandledErrors:
             await self._plain(scope, receive, send)
             return
         scope[_HANDLERS] = self._handlers
+        path: str = scope["path"]
+        app = self.app
+        if path in self._exact or path.startswith(self._prefixes) or scope.get("root_path"):
+            match, found = self._own.matches(scope)
+            if match is Match.FULL:
+                scope.update(found, router=self.app)
+                app = self._own.handle
         try:
             if self._uploads is None:
-                await self.app(scope, receive, send)
+                await app(scope, receive, send)
             else:
                 uploads: Any = AsyncExitStack()
                 scope[self._uploads] = uploads
                 try:
-                    await self.app(scope, receive, send)
+                    await app(scope, receive, send)
                 finally:
                     if uploads._exit_callbacks:
                         await uploads.__aexit__(*sys.exc_info())
         except Exception as error:
             if not self._known(error):
                 raise
-            if EXCHANGE in scope and scope[EXCHANGE].begun:
+            if SERVED in scope and scope[SERVED].status:
                 message = "there is a handler of the error, but the response had begun already"
                 raise RuntimeError(message) from error
             await self._handle(error, scope, receive, send)
@@ -87,16 +99,21 @@ class AnsweredErrors(ServerErrorMiddleware):
         return self.app(scope, receive, send)
 
 
-def slimmed(stack: Any, problems: Problems) -> Any:
-    """The middlewares of an app with Seawall's among them, without what that does already."""
+def slimmed(stack: Any, problems: Problems, own: OwnRoutes, routes: list[BaseRoute]) -> Any:
+    """The middlewares of an app with Seawall's among them, without what that does already.
+
+    own: the layer's routes, among the `routes` of the app.
+    """
+    own.put(routes, first=True)
     problems.own_handler = None
     outermost = around = _answered(stack, problems)
     while (inside := getattr(around, "app", None)) is not None:
-        instead = HandledErrors(inside) if type(inside) is ExceptionMiddleware else _answered(inside, problems)
+        instead = HandledErrors(inside, own) if type(inside) is ExceptionMiddleware else _answered(inside, problems)
         if instead is not inside:
             with suppress(AttributeError, TypeError):  # it may be of a kind that nothing can be set on
                 around.app = instead
-        if isinstance(instead, HandledErrors):
+        if getattr(around, "app", None) is instead and isinstance(instead, HandledErrors):
+            own.put(routes, first=False)
             break
         around = instead
     return outermost

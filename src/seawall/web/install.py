@@ -78,9 +78,9 @@ def install(app: Any, parts: WebParts) -> None:
     if hasattr(app, "openapi"):
         describe_problems(app)
     # In front, so that no catch-all route of the app hides them.
-    own = [*routes(parts), *_documentation(app)]
-    app.router.routes.insert(0, OwnRoutes(own, prefixes=("/admin/", "/debug/")))
-    _put_around(app, parts)
+    own = OwnRoutes([*routes(parts), *_documentation(app)], prefixes=("/admin/", "/debug/"))
+    own.put(app.router.routes, first=True)
+    _put_around(app, parts, own)
     inner = app.router.lifespan_context
 
     @asynccontextmanager
@@ -148,7 +148,7 @@ def _documentation(app: Any) -> list[Route]:
     return found
 
 
-def _put_around(app: Any, parts: WebParts) -> None:
+def _put_around(app: Any, parts: WebParts, own: OwnRoutes) -> None:
     """Have the layer be the outermost middleware but for CORS, whatever is added before the app is started.
 
     So it sees every request, and what it answers itself can be read by a page of another origin too.
@@ -162,6 +162,6 @@ def _put_around(app: Any, parts: WebParts) -> None:
         others = [one for one in app.user_middleware if one not in ours]
         cors = [one for one in others if one.cls is CORSMiddleware]
         app.user_middleware = [*cors, *ours, *(one for one in others if one.cls is not CORSMiddleware)]
-        return slimmed(build(), parts.layer.problems)
+        return slimmed(build(), parts.layer.problems, own, app.router.routes)
 
     app.build_middleware_stack = build_with_ours

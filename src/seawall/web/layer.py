@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from starlette.types import Scope
 
@@ -14,7 +14,8 @@ from seawall.web.client_address import client_of
 from seawall.web.problems import Problems
 
 
-class Served(NamedTuple):
+@dataclass(slots=True)
+class Served:
     """A request that was served. at: when it came, as seconds of the epoch. seconds: until the answer was through."""
 
     at: float
@@ -88,15 +89,16 @@ class Layer:
     """What is switched on.
 
     timeout: seconds for a request whose caller sends no `Request-Timeout`; a caller may ask for less, not more.
-    body_limit: the bytes a request's body may have. headers: on every response that doesn't set them itself.
-    client: who sent a request. recorders, sockets: told of each
-    request and websocket. admission: sheds load, except from `exempt` paths. tracer:
-    records traces. problems: answers errors.
+    body_limit: the bytes a request's body may have. headers: on every response that doesn't set them itself;
+    page_headers: likewise, but not on JSON, which no browser shows as a page. client: who sent a request.
+    recorders, sockets: told of each request and websocket. admission: sheds load, except from `exempt` paths.
+    tracer: records traces. problems: answers errors.
     """
 
     timeout: float = 60.0
     body_limit: int | None = None
-    headers: Sequence[tuple[bytes, bytes]] = ()
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    page_headers: tuple[tuple[bytes, bytes], ...] = ()
     client: Callable[[Scope], str] = client_of
     recorders: Sequence[Recorder] = ()
     sockets: Sequence[SocketRecorder] = ()
@@ -105,6 +107,7 @@ class Layer:
     tracer: Tracer | None = None
     problems: Problems = field(default_factory=Problems)
     clock: Clock = SYSTEM_CLOCK
+    all_headers: tuple[tuple[bytes, bytes], ...] = field(init=False)
     names: frozenset[bytes] = field(init=False)
     begins: tuple[Callable[[], object], ...] = field(init=False)
     ends: tuple[Callable[[Served], object], ...] = field(init=False)
@@ -112,6 +115,7 @@ class Layer:
     def __post_init__(self) -> None:
         told: Sequence[Any] = self.recorders
         begins = tuple(recorder.began for recorder in told if hasattr(recorder, "began"))
-        object.__setattr__(self, "names", frozenset(name for name, _ in self.headers))
+        object.__setattr__(self, "all_headers", self.headers + self.page_headers)
+        object.__setattr__(self, "names", frozenset(name for name, _ in self.all_headers))
         object.__setattr__(self, "begins", begins)
         object.__setattr__(self, "ends", tuple(recorder.ended for recorder in self.recorders))

@@ -11,12 +11,15 @@ from starlette.types import Receive, Scope, Send
 
 
 class OwnRoutes(BaseRoute):
-    """Routes in front of an app's own. prefixes: what the paths of those with parameters begin with."""
+    """Routes in front of an app's own.
+
+    prefixes: what the paths of those with parameters begin with. exact: the others' paths.
+    """
 
     def __init__(self, routes: Sequence[Route], *, prefixes: tuple[str, ...]) -> None:
         self.routes = list(routes)
-        self._prefixes = prefixes
-        self._exact = frozenset(route.path for route in routes if "{" not in route.path)
+        self.prefixes = prefixes
+        self.exact = frozenset(route.path for route in routes if "{" not in route.path)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """As of the first route that matches, or of one with another method."""
@@ -26,7 +29,7 @@ class OwnRoutes(BaseRoute):
         root: str = scope.get("root_path", "")
         if root and path.startswith(root) and path[len(root) : len(root) + 1] in {"", "/"}:
             path = path[len(root) :]
-        if path not in self._exact and not path.startswith(self._prefixes):
+        if path not in self.exact and not path.startswith(self.prefixes):
             return Match.NONE, {}
         partial: tuple[Match, Scope] = (Match.NONE, {})
         for route in self.routes:
@@ -36,6 +39,12 @@ class OwnRoutes(BaseRoute):
             if match is Match.PARTIAL and partial[0] is Match.NONE:
                 partial = match, {**found, "route": route}
         return partial
+
+    def put(self, routes: list[BaseRoute], *, first: bool) -> None:
+        """Have them first among a router's, or last, where somebody else looks at them before."""
+        if self in routes:
+            routes.remove(self)
+        routes.insert(0 if first else len(routes), self)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """By the route that matched."""

@@ -19,6 +19,7 @@ def template_of(scope: Scope, root: str) -> str:
     """
     route = scope.get("route")
     known = scope.get("fastapi")
+    mounted = scope.get("root_path", "")
     path: str | None = None
     if known:
         context = known.get("effective_route_context")
@@ -29,8 +30,7 @@ def template_of(scope: Scope, root: str) -> str:
                 path = route.path if route is not None else None
     if path is None and route is not None and not isinstance(route, Mount):
         path = getattr(route, "path", None)
-    mounted = scope.get("root_path", "")
-    if len(mounted) > len(root):
+    if mounted is not root and len(mounted) > len(root):
         return _generic(mounted[len(root) :], scope) + ("/*" if path is None else path)
     if path is not None:
         return path

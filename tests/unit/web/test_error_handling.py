@@ -22,7 +22,7 @@ from starlette.types import Message, Receive, Scope, Send
 from seawall import Seawall
 from seawall.core import SeawallError
 from seawall.errors import NotFoundError
-from seawall.web.error_handling import EXCHANGE, HandledErrors
+from seawall.web.error_handling import SERVED, HandledErrors
 from seawall.web.middleware import SeawallMiddleware
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
@@ -88,20 +88,20 @@ def app_that_raises(error: BaseException | None, begun: bool) -> Any:
 
 async def told_by(middleware: Any) -> tuple[list[Message], str]:
     sent: list[Message] = []
-    exchange = SimpleNamespace(begun=False)
+    served = SimpleNamespace(status=0)
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start" and sent:
             raise RuntimeError("a second response")  # as servers do
         sent.append(message)
-        exchange.begun = True
+        served.status = 200
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     scope: Any = {
         "type": "http", "method": "GET", "path": "/p", "headers": [], "query_string": b"", "server": ("s", 80),
-        "scheme": "http", EXCHANGE: exchange,
+        "scheme": "http", SERVED: served,
     }  # fmt: skip
     try:
         await middleware(scope, receive, send)
@@ -209,14 +209,38 @@ def test_a_handler_that_fails_itself_is_an_error_like_another(caplog):
     assert "KeyError" in caplog.text
 
 
+class Hiding:
+    def __init__(self, app: Any) -> None:
+        self._inside = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._inside(scope, receive, send)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("root_path", ["", "/api"])
+def test_the_layers_own_routes_come_before_the_apps_however_often_it_is_put_together(hidden, root_path):
+    app = FastAPI()
+
+    @app.get("/{path:path}")
+    async def everything(path: str) -> str:
+        return path
+
+    Seawall(service="test").install(app)
+    app.build_middleware_stack()
+    if hidden:
+        app.add_middleware(Hiding)
+        app.build_middleware_stack()
+    client = TestClient(app, root_path=root_path)
+    for _ in range(2):
+        assert client.get(f"{root_path}/health").json()["service"] == "test"
+        assert client.get(f"{root_path}/openapi.json").json()["openapi"]
+        assert client.get(f"{root_path}/healthy").json() == "healthy"
+        assert client.post(f"{root_path}/health").status_code == 405
+        assert client.get(f"{root_path}/admin/pipelines").status_code in {401, 403, 404}
+
+
 def test_a_middleware_that_hides_what_is_inside_costs_nothing_but_the_gain():
-    class Hiding:
-        def __init__(self, app: Any) -> None:
-            self._inside = app
-
-        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            await self._inside(scope, receive, send)
-
     app = Seawall(service="test").install(Starlette())
     app.add_middleware(Hiding)
     sent, raised = asyncio.run(told_by(app))

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message
@@ -29,6 +29,7 @@ from seawall.telemetry.metrics import Metrics
 from seawall.telemetry.requests import RequestMetrics
 from seawall.web.layer import Layer, Served
 from seawall.web.middleware import SeawallMiddleware
+from seawall.web.problems import problem
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -292,6 +293,22 @@ def test_a_stream_gives_its_permit_back_when_it_begins():
     assert asyncio.run(ask(app, "/")).body == b"onetwo"
 
 
+def test_load_shedding_hears_which_requests_took_too_long():
+    told: list[bool] = []
+
+    class Admitting:
+        def admit(self) -> Callable[[bool], None]:
+            return told.append
+
+    async def slow(request: Request) -> PlainTextResponse:
+        await asyncio.sleep(request.path_params["seconds"])
+        return PlainTextResponse("done")
+
+    app, _ = layered(Route("/{seconds:int}", slow), admission=Admitting(), timeout=0.05)
+    assert [asyncio.run(ask(app, f"/{seconds}")).status for seconds in (10, 0)] == [504, 200]
+    assert told == [True, False]
+
+
 # Answers, whatever happens.
 
 
@@ -310,6 +327,19 @@ def test_headers_are_added_where_the_app_has_not_set_them():
     answer, _ = serve_with(own, headers=headers)
     assert answer.headers["x-frame-options"] == "SAMEORIGIN"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("response", "shown"), [(PlainTextResponse("x"), True), (JSONResponse({}), False), (problem(404), False)]
+)
+def test_what_is_for_pages_alone_is_not_added_to_json(response: Response, shown: bool):
+    async def own(request: Request) -> Response:
+        return response
+
+    page = ((b"referrer-policy", b"no-referrer"),)
+    answer, _ = serve_with(own, headers=((b"x-frame-options", b"DENY"),), page_headers=page)
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert ("referrer-policy" in answer.headers) is shown
 
 
 def test_too_late_is_a_504_and_the_next_request_is_not_touched():
