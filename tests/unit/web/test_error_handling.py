@@ -1,20 +1,17 @@
 """In place of Starlette's middleware for errors: whatever happens, the same comes out of both."""
 
 import asyncio
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import pytest
-from anyio import to_thread
-from fastapi import BackgroundTasks, FastAPI, UploadFile, WebSocket
+from fastapi import FastAPI, UploadFile
 from fastapi.exceptions import RequestValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
@@ -24,6 +21,7 @@ from seawall.core import SeawallError
 from seawall.errors import NotFoundError
 from seawall.web.error_handling import SERVED, HandledErrors
 from seawall.web.middleware import SeawallMiddleware
+from tests.unit.web.failing_app import ask, by_hand, by_hand_async, failing
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 
@@ -120,15 +118,6 @@ def test_the_same_comes_out(error, begun):
         assert asyncio.run(told_by(ours)) == expected
 
 
-def ask(app: Any, path: str) -> httpx2.Response:
-    async def once() -> httpx2.Response:
-        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://t") as client:
-            return await client.get(path)
-
-    return asyncio.run(once())
-
-
 def middlewares(app: Starlette) -> list[Any]:
     found: list[Any] = [app.build_middleware_stack()]
     while (inside := getattr(found[-1], "app", None)) is not None:
@@ -148,24 +137,6 @@ def test_what_the_layer_does_already_is_not_in_the_way(make):
 
 def test_a_page_for_debugging_stays():
     assert ServerErrorMiddleware in middlewares(Seawall(service="test").install(Starlette(debug=True)))
-
-
-def failing(error: Exception) -> FastAPI:
-    app = FastAPI()
-
-    @app.get("/")
-    async def endpoint(number: int = 0) -> None:
-        raise error
-
-    return app
-
-
-def by_hand(request: Any, error: Exception) -> PlainTextResponse:
-    return PlainTextResponse(f"mine: {type(error).__name__}", 418)
-
-
-async def by_hand_async(request: Any, error: Exception) -> PlainTextResponse:
-    return by_hand(request, error)
 
 
 async def broken(request: Any, error: Exception) -> PlainTextResponse:
@@ -269,138 +240,3 @@ def test_what_was_uploaded_is_closed(fails):
 
         assert asyncio.run(post()) == (404 if fails else 200)
         assert uploads[-1].file.closed
-
-
-# Apps within apps, and apps that others have changed.
-
-
-class MineError(Exception):
-    pass
-
-
-def within(sub: Any) -> FastAPI:
-    """An app with a handler of its own, and `sub` at `/sub`."""
-    app = FastAPI()
-
-    @app.get("/boom")
-    async def boom() -> None:
-        raise MineError("x")
-
-    @app.exception_handler(MineError)
-    async def handled(request: Any, error: Exception) -> PlainTextResponse:
-        return PlainTextResponse("handled", 418)
-
-    app.mount("/sub", sub)
-    return Seawall(service="test").install(app)
-
-
-def test_an_app_inside_changes_nothing_of_the_one_around_it():
-    sub = FastAPI()
-
-    @sub.get("/hi")
-    async def hi() -> str:
-        return "hi"
-
-    @sub.websocket("/live")
-    async def live(socket: WebSocket) -> None:
-        await socket.accept()
-        await socket.close()
-
-    client = TestClient(within(sub))
-    assert client.get("/sub/hi").status_code == 200
-    assert client.get("/boom").status_code == 418
-    with client.websocket_connect("/sub/live"):
-        pass
-    assert client.get("/boom").status_code == 418
-
-
-@pytest.mark.parametrize("compressed", [False, True])
-def test_what_has_begun_gets_no_second_response(compressed):
-    async def half(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"x" * 10_000, "more_body": True})
-        raise HTTPException(409)
-
-    app = within(half)
-    if compressed:
-        app.add_middleware(GZipMiddleware)
-    sent: list[Message] = []
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    scope = {
-        "type": "http", "method": "GET", "path": "/sub/", "headers": [(b"accept-encoding", b"gzip")],
-        "query_string": b"", "server": ("s", 80), "scheme": "http",
-    }  # fmt: skip
-    with pytest.raises(RuntimeError, match="had begun"):
-        asyncio.run(app(scope, receive, send))
-    assert [message["type"] for message in sent].count("http.response.start") == 1
-    assert all(message.get("more_body", True) for message in sent), "the client can tell that it was cut"
-
-
-def test_a_handler_hears_of_what_fails_behind_the_answer_too():
-    heard = []
-    app = FastAPI()
-
-    @app.exception_handler(Exception)
-    async def handler(request: Any, error: Exception) -> PlainTextResponse:
-        heard.append(str(error))
-        return PlainTextResponse("nobody gets this")
-
-    async def later() -> None:
-        raise ValueError("in the background")
-
-    @app.get("/")
-    async def endpoint(background: BackgroundTasks) -> str:
-        background.add_task(later)
-        return "done"
-
-    Seawall(service="test").install(app)
-    assert ask(app, "/").json() == "done"
-    assert heard == ["in the background"]
-
-
-def test_what_instruments_apps_finds_what_it_looks_for():
-    app = Seawall(service="test").install(FastAPI())
-    assert isinstance(app.build_middleware_stack(), ServerErrorMiddleware)
-
-
-def test_a_handler_is_found_behind_what_was_put_around_all_before():
-    app = failing(ValueError("x"))
-    app.add_exception_handler(Exception, by_hand)
-    build = app.build_middleware_stack
-    app.build_middleware_stack = lambda: ServerErrorMiddleware(build())  # type: ignore[method-assign]
-    Seawall(service="test").install(app)
-    assert ask(app, "/").text == "mine: ValueError"
-
-
-def test_a_middleware_on_which_nothing_can_be_set_stays_as_it_is():
-    @dataclass(frozen=True)
-    class Frozen:
-        app: Any
-
-        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            await self.app(scope, receive, send)
-
-    app = failing(NotFoundError("campaign", 7))
-    app.add_middleware(Frozen)
-    Seawall(service="test").install(app)
-    assert [ask(app, path).status_code for path in ("/", "/nowhere")] == [404, 404]
-
-
-def test_a_coroutine_that_handles_errors_waits_for_no_thread():
-    app = failing(ValueError("x"))
-    app.add_exception_handler(Exception, by_hand_async)
-    Seawall(service="test").install(app)
-
-    async def main() -> str:
-        limiter = to_thread.current_default_thread_limiter()
-        limiter.total_tokens = 1
-        async with limiter, httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://t") as client:
-            return (await asyncio.wait_for(client.get("/"), 5)).text
-
-    assert asyncio.run(main()) == "mine: ValueError"

@@ -1,0 +1,231 @@
+"""What the one middleware answers, whatever happens, driven through ASGI."""
+
+import asyncio
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.background import BackgroundTask
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import Message
+from starlette.websockets import WebSocket
+
+from seawall import Seawall
+from seawall.core import correlation, deadline
+from seawall.core.correlation import Correlation
+from seawall.settings import Settings
+from seawall.telemetry.exposition import expose
+from seawall.telemetry.metrics import Metrics
+from seawall.telemetry.requests import RequestMetrics
+from seawall.web.layer import Layer, Served
+from seawall.web.middleware import SeawallMiddleware
+from seawall.web.problems import problem
+from tests.unit.web.asgi_client import Answer, ask, hello, layered
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+def serve_with(endpoint: Callable[[Request], Any], **options: Any) -> tuple[Answer, Served]:
+    app, log = layered(Route("/", endpoint), **options)
+    answer = asyncio.run(ask(app, "/"))
+    assert log.active == 0
+    return answer, log.served[0]
+
+
+def test_headers_are_added_where_the_app_has_not_set_them():
+    async def own(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("x", headers={"X-Frame-Options": "SAMEORIGIN"})
+
+    headers = ((b"x-frame-options", b"DENY"), (b"x-content-type-options", b"nosniff"))
+    answer, _ = serve_with(own, headers=headers)
+    assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("response", "shown"), [(PlainTextResponse("x"), True), (JSONResponse({}), False), (problem(404), False)]
+)
+def test_what_is_for_pages_alone_is_not_added_to_json(response: Response, shown: bool):
+    async def own(request: Request) -> Response:
+        return response
+
+    page = ((b"referrer-policy", b"no-referrer"),)
+    answer, _ = serve_with(own, headers=((b"x-frame-options", b"DENY"),), page_headers=page)
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert ("referrer-policy" in answer.headers) is shown
+
+
+def test_too_late_is_a_504_and_the_next_request_is_not_touched():
+    async def slow(request: Request) -> PlainTextResponse:
+        await asyncio.sleep(20)
+        return PlainTextResponse("never")
+
+    app, log = layered(Route("/slow", slow), Route("/", hello), timeout=0.05)
+
+    async def main() -> None:
+        late = await ask(app, "/slow")
+        assert (late.status, late.json()["code"]) == (504, "deadline-exceeded")
+        shorter = await ask(app, "/slow", headers={"request-timeout": "0.01"})
+        assert "0.01 s" in shorter.json()["detail"]
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        assert (await ask(app, "/")).status == 200
+        assert [served.status for served in log.served] == [504, 504, 200]
+
+    asyncio.run(main())
+
+
+def test_a_stream_may_last_longer_than_the_deadline():
+    async def stream(request: Request) -> StreamingResponse:
+        async def parts() -> Any:
+            for _ in range(3):
+                yield b"x"
+                await asyncio.sleep(0.04)
+
+        return StreamingResponse(parts())
+
+    answer, served = serve_with(stream, timeout=0.05)
+    assert (answer.body, answer.complete, served.status) == (b"xxx", True, 200)
+    assert served.seconds > 0.1
+    assert served.size == 3
+
+
+def test_time_in_the_background_is_not_the_answers():
+    async def later() -> None:
+        await asyncio.sleep(0.1)
+
+    async def quick(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("x", background=BackgroundTask(later))
+
+    _, served = serve_with(quick)
+    assert served.seconds < 0.08
+
+
+def test_a_client_who_leaves_in_the_middle_is_a_499():
+    async def stream(request: Request) -> StreamingResponse:
+        async def parts() -> Any:
+            while True:
+                yield b"x"
+                await asyncio.sleep(0.01)
+
+        return StreamingResponse(parts())
+
+    app, log = layered(Route("/", stream))
+    answer = asyncio.run(ask(app, "/", leave_after=3))
+    assert not answer.complete
+    assert (log.served[0].status, log.active) == (499, 0)
+
+
+def test_an_error_in_the_middle_ends_the_connection_and_is_a_500():
+    async def stream(request: Request) -> StreamingResponse:
+        async def parts() -> Any:
+            yield b"x"
+            raise ValueError("inner")
+
+        return StreamingResponse(parts())
+
+    app, log = layered(Route("/", stream))
+    with pytest.raises((ValueError, ExceptionGroup)):
+        asyncio.run(ask(app, "/"))
+    assert (log.served[0].status, log.active) == (500, 0)
+
+
+def test_a_cancelled_request_is_told_why_and_stays_cancelled():
+    async def slow(request: Request) -> PlainTextResponse:
+        await asyncio.sleep(20)
+        return PlainTextResponse("never")
+
+    app, log = layered(Route("/", slow))
+    answers: list[Message] = []
+
+    async def main() -> None:
+        task = asyncio.create_task(ask(app, "/"))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (log.served[0].status, log.active) == (503, 0)
+
+    asyncio.run(main())
+    assert not answers
+
+
+def test_what_the_layer_answers_can_be_read_by_a_page_of_another_origin():
+    app = FastAPI()
+
+    @app.get("/")
+    async def fail() -> None:
+        raise ValueError("inner")
+
+    app.add_middleware(CORSMiddleware, allow_origins=["https://app.example"])
+    Seawall(service="test", settings=Settings()).install(app)
+    answer = asyncio.run(ask(app, "/", headers={"origin": "https://app.example"}))
+    assert (answer.status, answer.headers["access-control-allow-origin"]) == (500, "https://app.example")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "inner" not in answer.body.decode()
+
+
+def test_a_websocket_has_ids_and_no_deadline():
+    seen: list[Correlation | None] = []
+
+    async def talk(websocket: WebSocket) -> None:
+        seen.append(correlation.current.get())
+        assert deadline.remaining() is None
+        await websocket.accept()
+        await websocket.close()
+
+    metrics = Metrics()
+    app, _ = layered(WebSocketRoute("/ws/{job}", talk), sockets=(RequestMetrics(metrics),))
+
+    async def main() -> None:
+        messages: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Message) -> None:
+            messages.append(message)
+
+        scope = {
+            "type": "websocket", "path": "/ws/3", "raw_path": b"/ws/3", "query_string": b"", "root_path": "",
+            "headers": [(b"traceparent", f"00-{TRACE}-{SPAN}-01".encode())], "subprotocols": [], "asgi": {},
+            "scheme": "ws", "client": ("192.0.2.7", 1), "server": ("test", 80),
+        }  # fmt: skip
+        await app(scope, receive, send)
+        assert [message["type"] for message in messages] == ["websocket.accept", "websocket.close"]
+
+    asyncio.run(main())
+    assert seen[0] is not None
+    assert seen[0].trace_id == TRACE
+    text = expose(metrics).decode()
+    assert 'websocket_connection_duration_seconds_count{route="/ws/{job}"} 1' in text
+    assert "websocket_connections_active 0" in text
+
+
+def test_a_request_leaves_no_garbage():
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    app = SeawallMiddleware(SeawallMiddleware(inner, layer=Layer()), layer=Layer())
+
+    async def main() -> int:
+        async def nothing(*_: Any) -> Any:
+            return None
+
+        for _ in range(20):
+            await app({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, nothing)
+        return gc.collect()
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(main()) < 20, "each keeps itself until garbage is collected"
+    finally:
+        gc.enable()
