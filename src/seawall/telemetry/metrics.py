@@ -89,7 +89,7 @@ class CounterSeries(Series):
 
     def inc(self, amount: float = 1.0) -> None:
         """Add `amount`, 0 or more. No other thread's addition is lost: nothing in here lets one run (decision 0003)."""
-        self.values[self.index] += amount
+        self.values[self.index] += float(amount)
 
     def mirror(self, total: float) -> None:
         """Take over what is counted elsewhere in this process."""
@@ -112,11 +112,11 @@ class GaugeSeries(Series):
 
     def inc(self, amount: float = 1.0) -> None:
         """Add `amount`."""
-        self.values[self.index] += amount
+        self.values[self.index] += float(amount)
 
     def dec(self, amount: float = 1.0) -> None:
         """Subtract `amount`."""
-        self.values[self.index] -= amount
+        self.values[self.index] -= float(amount)
 
     @property
     def value(self) -> float:
@@ -137,7 +137,7 @@ class HistogramSeries(Series):
 
     def observe(self, value: float, trace_id: str | None = None) -> None:
         """Count `value`. trace_id: of a recorded trace that shows it."""
-        values, index = self.values, self.index
+        values, index, value = self.values, self.index, float(value)
         bucket = bisect_left(self._bounds, value)
         values[index + bucket] += 1.0
         values[index + self._sum] += value

@@ -137,6 +137,8 @@ class Sink:
         lines = self._lines
         waiting = len(lines)
         if waiting >= self._few:
+            if not self._hurry.is_set():
+                self._hurry.set()
             if waiting >= self._most:
                 self.dropped += 1
                 return

@@ -54,8 +54,10 @@ class HandledErrors:
         app = self.app
         if path in self._exact or path.startswith(self._prefixes) or scope.get("root_path"):
             match, found = self._own.matches(scope)
-            if match is Match.FULL:
-                scope.update(found, router=self.app)
+            # One with another method is answered here, too, unless the app has it.
+            if match is Match.FULL or (match is Match.PARTIAL and not self._taken_by_others(scope)):
+                scope.setdefault("router", self.app)
+                scope.update(found)
                 app = self._own.handle
         try:
             if self._uploads is None:
@@ -75,6 +77,10 @@ class HandledErrors:
                 message = "there is a handler of the error, but the response had begun already"
                 raise RuntimeError(message) from error
             await self._handle(error, scope, receive, send)
+
+    def _taken_by_others(self, scope: Scope) -> bool:
+        routes: list[BaseRoute] = getattr(self.app, "routes", [])
+        return any(route is not self._own and route.matches(scope)[0] is Match.FULL for route in routes)
 
     def _known(self, error: Exception) -> bool:
         by_class, by_status = self._handlers

@@ -117,6 +117,8 @@ def routes(parts: WebParts) -> list[Route]:
         found += cache_routes("/admin/cache", guard, *parts.cache)
     if parts.database is not None:
         found += database_routes("/admin/database", guard, parts.database)
+    for route in found:
+        route.name = f"seawall:{route.name}"  # or `url_for("health")` could be another than the app's own
     return found
 
 

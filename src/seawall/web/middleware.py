@@ -28,6 +28,8 @@ REQUEST_ID_HEADER = "x-request-id"
 _correlation, _deadline = correlation.current, deadline.current
 _REQUEST_ID, _ASKED = REQUEST_ID_HEADER.encode(), deadline.HEADER.encode()
 _JSON = frozenset({b"application/json", b"application/problem+json"})
+_BY_THE_SERVER = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
+"""Messages with a body that the server reads itself: of what size is not told."""
 _new = object.__new__
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 SWITCHED, REFUSED = 101, 403
@@ -62,16 +64,12 @@ class SeawallMiddleware:
         if scope["type"] != "http":
             await (self._talk if scope["type"] == "websocket" else self.app)(scope, receive, send)
             return
-        layer, at, began = self._layer, time(), monotonic()
+        layer, began = self._layer, monotonic()
         headers: dict[bytes, bytes] = dict(scope["headers"])
         work, caller = _identify(layer, headers, scope)
-        served = _new(Served)
-        served.at, served.method, served.path = at, scope["method"], scope["path"]
-        served.status = served.size = 0
-        served.client, served.correlation = layer.client(scope), work
-        scope[SERVED] = served
-        exchange = _exchange(layer, scope, receive, send, served)
+        exchange = _exchange(layer, scope, receive, send, work)
         exchange.began = began
+        served = exchange.served
         for tell in layer.begins:
             tell()
         if work.sampled and layer.tracer is not None:
@@ -80,9 +78,8 @@ class SeawallMiddleware:
         until, given = layer.clock.monotonic() + seconds, _deadline.get()
         identity = _correlation.set(work)
         bound = _deadline.set(until if until < given else given)  # noqa: FURB136 - one call less
-        loop, expiries = asyncio.get_running_loop(), self._expiries
-        if expiries.loop is not loop:
-            expiries = self._expiries = Expiries(loop, monotonic)
+        loop = asyncio.get_running_loop()
+        expiries = self._expiries if self._expiries.loop is loop else self._expiries_of(loop)
         # Servers run requests in tasks.
         task: Any = asyncio.current_task(loop) if TASKS is None else TASKS[loop]
         exchange.task = task
@@ -101,6 +98,8 @@ class SeawallMiddleware:
             if layer.body_limit is not None and b"content-length" in headers:
                 _check_length(headers[b"content-length"], layer.body_limit)
             await self.app(scope, exchange.receive, exchange.send)
+            if not served.status:
+                await exchange.unanswered(seconds)
         except (Exception, asyncio.CancelledError) as error:
             failed = error
             if not await exchange.answered(error, seconds):
@@ -109,6 +108,10 @@ class SeawallMiddleware:
             exchange.end(failed)
             _deadline.reset(bound)
             _correlation.reset(identity)
+
+    def _expiries_of(self, loop: asyncio.AbstractEventLoop) -> Expiries:
+        self._expiries = Expiries(loop, monotonic)
+        return self._expiries
 
     async def _talk(self, scope: Scope, receive: Receive, send: Send) -> None:
         layer, root, began = self._layer, scope.get("root_path", ""), monotonic()
@@ -176,25 +179,35 @@ def _identify(layer: Layer, headers: Mapping[bytes, bytes], scope: Scope) -> tup
     return work, caller
 
 
-def _exchange(layer: Layer, scope: Scope, receive: Receive, send: Send, served: Served) -> _Exchange:
+def _exchange(layer: Layer, scope: Scope, receive: Receive, send: Send, work: Correlation) -> _Exchange:
     """One that begins. As a function, because a constructor takes longer than all that is done in it."""
-    self = _new(_Exchange)
+    self, served = _new(_Exchange), _new(Served)
     self._layer = layer
     self._scope = scope
     self._receive = receive
     self._send = send
-    self.served = served
     self._root = scope.get("root_path", "")
     self._received = 0
     self._timed = True
     self._expired = self._late = self._disconnected = self._recorded = False
     self.release = self.span = self.timer = None
+    self.nested = SERVED in scope
+    self.served = scope[SERVED] = served
+    served.at = time()
+    served.method = scope["method"]
+    served.path = scope["path"]
+    served.status = served.size = 0
+    served.client = layer.client(scope)
+    served.correlation = work
     return self
 
 
 @dataclass(slots=True, init=False, eq=False, repr=False)
 class _Exchange:
-    """One request under way, and its answer. expiries: where its time is measured, unless it has a timer."""
+    """One request under way, and its answer.
+
+    expiries: where its time is measured, unless it has a timer. nested: whether another layer is around this one.
+    """
 
     _disconnected: bool
     _expired: bool
@@ -210,6 +223,7 @@ class _Exchange:
     began: float
     cancelling: int
     expiries: Expiries
+    nested: bool
     release: Callable[[bool], None] | None
     served: Served
     span: Span | None
@@ -229,16 +243,12 @@ class _Exchange:
 
     async def answered(self, error: BaseException, seconds: float) -> bool:
         """Answer in place of the app that raised `error`; False where it must go on, to the server."""
-        if self._out_of_time():
-            self._late, self._expired = True, False
-            # Ours was the one cancellation, unless somebody else wants the task to end too.
-            ours = self.task.uncancel() <= self.cancelling
-            if ours or not isinstance(error, asyncio.CancelledError):
-                detail = f"the request was not done within {seconds:g} s"
-                await self._answer(problem(504, code="deadline-exceeded", detail=detail))
-                return True
+        if self._out_of_time() and (self._ours() or not isinstance(error, asyncio.CancelledError)):
+            await self._too_late(seconds)
+            return True
         if isinstance(error, asyncio.CancelledError):
-            if not self.served.status and not self._disconnected:
+            # It may be the deadline of the layer around this one, which answers that.
+            if not self.served.status and not self._disconnected and not self.nested:
                 with contextlib.suppress(Exception):
                     await self._answer(problem(503, code="shutting-down", headers={"Retry-After": "1"}))
             return False
@@ -248,6 +258,22 @@ class _Exchange:
             return False
         await self._answer(answer)
         return True
+
+    async def unanswered(self, seconds: float) -> None:
+        """Answer in place of an app that didn't, if that is because its time was up."""
+        if self._out_of_time():
+            self._ours()
+            await self._too_late(seconds)
+
+    def _ours(self) -> bool:
+        """Whether the deadline's was the one cancellation, and nobody else wants the task to end; it is taken back."""
+        self._late, self._expired = True, False
+        return bool(self.task.uncancel() <= self.cancelling)
+
+    async def _too_late(self, seconds: float) -> None:
+        await self._answer(
+            problem(504, code="deadline-exceeded", detail=f"the request was not done within {seconds:g} s")
+        )
 
     def cancel(self) -> None:
         """Its time is up."""
@@ -275,26 +301,32 @@ class _Exchange:
                 self.release(False)
                 self.release = None
             await self._send(message)
-            self.served.size += size
-            if not more and not self._recorded:
-                self._record(None)
+            if not self._recorded:
+                self.served.size += size
+                if not more:
+                    self._record(None)
         elif kind == "http.response.start":
-            self.served.status = message["status"]
+            if not self.served.status:
+                self.served.status = message["status"]
             # What is left is the response's own: a stream, or work in the background, may take its time.
             if self._out_of_time():
                 self._expired = False  # the app has answered in spite of it
                 self.task.uncancel()
             _deadline.set(deadline.NEVER)
             layer = self._layer
-            given = message.get("headers", ())
-            present = dict(given)
+            headers = list(message.get("headers", ()))
+            present = dict(headers)
+            headers.append((_REQUEST_ID, self.served.correlation.request_id.encode()))
             ours = layer.headers if present.get(b"content-type") in _JSON else layer.all_headers
-            if not layer.names.isdisjoint(present):
-                ours = tuple(header for header in ours if header[0] not in present)
-            message["headers"] = [*given, (_REQUEST_ID, self.served.correlation.request_id.encode()), *ours]
-            await self._send(message)
+            if layer.names.isdisjoint(present):
+                headers += ours
+            else:
+                headers += [header for header in ours if header[0] not in present]
+            await self._send({**message, "headers": headers})
         else:
             await self._send(message)
+            if kind in _BY_THE_SERVER and not message.get("more_body", False) and not self._recorded:
+                self._record(None)
 
     async def receive(self) -> Message:
         """Pass on what the client sends, no more of it than allowed."""

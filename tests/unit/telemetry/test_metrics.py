@@ -166,3 +166,23 @@ def test_gauges_say_how_processes_add_up():
 )
 def test_the_format_is_the_one_asked_for(accept, open_metrics):
     assert wants_open_metrics(accept) is open_metrics
+
+
+class Odd(float):
+    """What NumPy's numbers are: floats that stay of their kind, and show it."""
+
+    def __radd__(self, other: float) -> "Odd":
+        return Odd(other + float(self))
+
+    def __repr__(self) -> str:
+        return "odd"
+
+
+def test_a_number_of_another_kind_is_told_as_a_number():
+    metrics = Metrics()
+    metrics.counter("rows_total", "Rows.").inc(Odd(1.5))
+    metrics.gauge("level", "Level.").set(Odd(2.5))
+    metrics.histogram("score", "Score.", buckets=(1.0,)).observe(Odd(0.25))
+    text = expose(metrics).decode()
+    assert "odd" not in text
+    assert "rows_total 1.5" in text

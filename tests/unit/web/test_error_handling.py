@@ -193,8 +193,15 @@ class Hiding:
 def test_the_layers_own_routes_come_before_the_apps_however_often_it_is_put_together(hidden, root_path):
     app = FastAPI()
 
+    @app.get("/mine")
+    async def health() -> None: ...
+
     @app.get("/{path:path}")
     async def everything(path: str) -> str:
+        return path
+
+    @app.put("/{path:path}")
+    async def anything(path: str) -> str:
         return path
 
     Seawall(service="test").install(app)
@@ -207,7 +214,10 @@ def test_the_layers_own_routes_come_before_the_apps_however_often_it_is_put_toge
         assert client.get(f"{root_path}/health").json()["service"] == "test"
         assert client.get(f"{root_path}/openapi.json").json()["openapi"]
         assert client.get(f"{root_path}/healthy").json() == "healthy"
-        assert client.post(f"{root_path}/health").status_code == 405
+        refused = client.post(f"{root_path}/health")
+        assert (refused.status_code, set(refused.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
+        assert client.put(f"{root_path}/health").json() == "health"
+        assert app.url_path_for("health") == "/mine"
         assert client.get(f"{root_path}/admin/pipelines").status_code in {401, 403, 404}
 
 

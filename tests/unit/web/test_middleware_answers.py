@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from seawall.telemetry.requests import RequestMetrics
 from seawall.web.layer import Layer, Served
 from seawall.web.middleware import SeawallMiddleware
 from seawall.web.problems import problem
-from tests.unit.web.asgi_client import Answer, ask, hello, layered
+from tests.unit.web.asgi_client import Answer, Log, ask, hello, layered
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -229,3 +230,77 @@ def test_a_request_leaves_no_garbage():
         assert asyncio.run(main()) < 20, "each keeps itself until garbage is collected"
     finally:
         gc.enable()
+
+
+# Apps that use what ASGI allows, or more.
+
+
+async def told_of(app: Any, timeout: float = 10.0) -> tuple[Answer, list[Served]]:
+    log = Log()
+    return await ask(SeawallMiddleware(app, layer=Layer(recorders=(log,), timeout=timeout)), "/"), log.served
+
+
+def test_headers_may_be_anything_one_can_iterate_over():
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": iter([(b"x-own", b"1")])})
+        await send({"type": "http.response.body", "body": b"x"})
+
+    answer, _ = asyncio.run(told_of(app))
+    assert answer.headers.keys() == {"x-own", "x-request-id"}
+
+
+def test_a_message_that_the_app_uses_again_stays_as_it_is():
+    start = {"type": "http.response.start", "status": 200, "headers": [(b"x-own", b"1")]}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start)
+        await send({"type": "http.response.body", "body": b"x"})
+
+    asyncio.run(told_of(app))
+    assert start == {"type": "http.response.start", "status": 200, "headers": [(b"x-own", b"1")]}
+
+
+def test_what_was_recorded_stays_so_whatever_the_app_sends_then():
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x"})
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+        await send({"type": "http.response.body", "body": b"more"})
+
+    _, (served,) = asyncio.run(told_of(app))
+    assert (served.status, served.size) == (200, 1)
+
+
+def test_a_file_that_the_server_sends_itself_is_no_error():
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 206, "headers": []})
+        await send({"type": "http.response.pathsend", "path": __file__})
+
+    _, (served,) = asyncio.run(told_of(app))
+    assert served.status == 206
+
+
+def test_an_app_that_takes_its_deadline_for_an_answer_gets_a_504():
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(10)
+
+    async def main() -> None:
+        answer, (served,) = await told_of(app, timeout=0.05)
+        assert (answer.status, served.status) == (504, 504)
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("inner", [0.05, 0.1, 1.0])
+@pytest.mark.parametrize("outer", [0.05, 0.1, 1.0])
+def test_of_two_layers_the_one_whose_time_is_up_answers(outer, inner):
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(10)
+
+    app = SeawallMiddleware(slow, layer=Layer(timeout=inner))
+    answer, (served,) = asyncio.run(told_of(app, timeout=outer))
+    assert (answer.status, answer.json()["code"], served.status) == (504, "deadline-exceeded", 504)
