@@ -86,7 +86,7 @@ class SeawallMiddleware:
         exchange.cancelling = task.cancelling()
         exchange.expiries = expiries
         if seconds == layer.timeout:
-            expiries.calls[exchange] = began + seconds
+            expiries.calls[exchange] = loop.time() + seconds
             if not expiries.armed:
                 expiries.arm(seconds)
         else:  # in that table are those that expire in the order they began
@@ -110,7 +110,7 @@ class SeawallMiddleware:
             _correlation.reset(identity)
 
     def _expiries_of(self, loop: asyncio.AbstractEventLoop) -> Expiries:
-        self._expiries = Expiries(loop, monotonic)
+        self._expiries = Expiries(loop, loop.time)
         return self._expiries
 
     async def _talk(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -243,7 +243,7 @@ class _Exchange:
 
     async def answered(self, error: BaseException, seconds: float) -> bool:
         """Answer in place of the app that raised `error`; False where it must go on, to the server."""
-        if self._out_of_time() and (self._ours() or not isinstance(error, asyncio.CancelledError)):
+        if self._out_of_time() and (self._taken_back() or not isinstance(error, asyncio.CancelledError)):
             await self._too_late(seconds)
             return True
         if isinstance(error, asyncio.CancelledError):
@@ -262,11 +262,11 @@ class _Exchange:
     async def unanswered(self, seconds: float) -> None:
         """Answer in place of an app that didn't, if that is because its time was up."""
         if self._out_of_time():
-            self._ours()
+            self._taken_back()
             await self._too_late(seconds)
 
-    def _ours(self) -> bool:
-        """Whether the deadline's was the one cancellation, and nobody else wants the task to end; it is taken back."""
+    def _taken_back(self) -> bool:
+        """Take the deadline's cancellation back; whether nobody else wants the task to end."""
         self._late, self._expired = True, False
         return bool(self.task.uncancel() <= self.cancelling)
 

@@ -23,6 +23,7 @@ from seawall.settings import Settings
 from seawall.telemetry.exposition import expose
 from seawall.telemetry.metrics import Metrics
 from seawall.telemetry.requests import RequestMetrics
+from seawall.testing import virtual_time
 from seawall.web.layer import Layer, Served
 from seawall.web.middleware import SeawallMiddleware
 from seawall.web.problems import problem
@@ -304,3 +305,11 @@ def test_of_two_layers_the_one_whose_time_is_up_answers(outer, inner):
     app = SeawallMiddleware(slow, layer=Layer(timeout=inner))
     answer, (served,) = asyncio.run(told_of(app, timeout=outer))
     assert (answer.status, answer.json()["code"], served.status) == (504, "deadline-exceeded", 504)
+
+
+def test_a_deadline_is_kept_by_the_time_of_the_loop():
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(1000)
+
+    answer, _ = virtual_time.run(told_of(slow, timeout=60.0))
+    assert answer.status == 504
