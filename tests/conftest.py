@@ -6,6 +6,8 @@ stood still is run again, four times at most; the summary lists it as RERUN. One
 
 import gc
 import os
+import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -49,3 +51,12 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     item.config.stash[_watch].begin()
+
+
+@pytest.fixture
+def eager_threads() -> Iterator[None]:
+    """Threads take turns after a microsecond in place of five thousand, so what one may not interrupt shows."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)

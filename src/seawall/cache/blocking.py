@@ -169,7 +169,8 @@ def _load_here(cache: Cache, order: Order, interest: Interest) -> Any:
     kept = cache.values.kept(order.key, value, order.type, encode=False)
     if node is not None:
         order.meter.reloads += 1
-        order.meter.unchanged += same(node.value, kept.value)
+        if same(node.value, kept.value):
+            order.meter.unchanged += 1
     too_large = cache.values.too_large(order.key, kept) is not None
     order.meter.refused += too_large
     changed = version < interest.floor or cache.shared.is_void(tags, version)

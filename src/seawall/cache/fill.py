@@ -261,7 +261,8 @@ class Filler:
         tags = tuple(dict.fromkeys((*order.tags, *tags_of("Load", load.tags)))) if load.tags else order.tags
         if seen is not None:
             order.meter.reloads += 1
-            order.meter.unchanged += same(seen.value, kept.value)
+            if same(seen.value, kept.value):
+                order.meter.unchanged += 1
         too_large = self.values.too_large(order.key, kept)
         order.meter.refused += too_large is not None
         refused = "its time to live is 0" if lifetime <= 0 else too_large

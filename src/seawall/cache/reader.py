@@ -135,7 +135,8 @@ class Reader:
             flight = flights.get(order.key)
         order.meter.misses += 1
         if flight is None:
-            order.meter.expired += seen is not None and seen.fresh_until <= self._monotonic()
+            if seen is not None and seen.fresh_until <= self._monotonic():
+                order.meter.expired += 1
             flight = self._filler.start(order, seen)
         else:
             order.meter.waits += 1

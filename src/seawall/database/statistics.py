@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -26,7 +27,7 @@ class _Entry:
         self.seconds = 0.0
         self.slowest = 0.0
         self.buckets = [0] * (_BUCKETS + 1)
-        self.nodes: dict[str, int] = {}
+        self.nodes: defaultdict[str, int] = defaultdict(int)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ class Statistics:
             entry.rows += rows
         entry.slowest = max(entry.slowest, seconds)
         entry.buckets[min(int(seconds * 1e6).bit_length(), _BUCKETS)] += 1
-        entry.nodes[node] = entry.nodes.get(node, 0) + 1
+        entry.nodes[node] += 1
         if self.heard is not None:
             self.heard(kind, seconds)
 
@@ -117,7 +118,7 @@ def _add_up(total: _Entry, entry: _Entry) -> None:
     total.slowest = max(total.slowest, entry.slowest)
     total.buckets = [one + other for one, other in zip(total.buckets, entry.buckets, strict=True)]
     for node, count in list(entry.nodes.items()):
-        total.nodes[node] = total.nodes.get(node, 0) + count
+        total.nodes[node] += count
 
 
 def _picture(fingerprint: str, statement: str, entry: _Entry) -> QueryStatistics:

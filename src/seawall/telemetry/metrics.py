@@ -88,8 +88,9 @@ class CounterSeries(Series):
     __slots__ = ()
 
     def inc(self, amount: float = 1.0) -> None:
-        """Add `amount`, 0 or more. No other thread's addition is lost: nothing in here lets one run (decision 0003)."""
-        self.values[self.index] += float(amount)
+        """Add `amount`, 0 or more. No addition is lost: no thread can run within that of another (decision 0003)."""
+        amount = float(amount)  # a call lets other threads run, so it must not be between reading and writing
+        self.values[self.index] += amount
 
     def mirror(self, total: float) -> None:
         """Take over what is counted elsewhere in this process."""
@@ -112,11 +113,12 @@ class GaugeSeries(Series):
 
     def inc(self, amount: float = 1.0) -> None:
         """Add `amount`."""
-        self.values[self.index] += float(amount)
+        amount = float(amount)
+        self.values[self.index] += amount
 
     def dec(self, amount: float = 1.0) -> None:
         """Subtract `amount`."""
-        self.values[self.index] -= float(amount)
+        self.inc(-amount)
 
     @property
     def value(self) -> float:

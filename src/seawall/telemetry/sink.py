@@ -216,14 +216,15 @@ class Sink:
         with contextlib.suppress(IndexError):  # another thread may write, too
             for _ in range(min(len(self._lines), _BATCH)):
                 keep(take())
+        lines = len(batch)
         try:
             self._output.write(b"".join([line if type(line) is bytes else _made(line) for line in batch]))
         except (OSError, ValueError):  # a full disk, a closed pipe
-            self.dropped += len(batch)
+            self.dropped += lines
             if not self._closing:
                 time.sleep(_AGAIN)
         else:
-            self.written += len(batch)
+            self.written += lines
 
 
 def _made(line: Line) -> bytes:

@@ -1,6 +1,5 @@
 import asyncio
 import logging
-import sys
 import threading
 from dataclasses import dataclass
 
@@ -122,6 +121,7 @@ def test_a_listener_that_is_not_callable_is_refused(events):
         events.subscribe(3)
 
 
+@pytest.mark.usefixtures("eager_threads")
 def test_no_subscription_is_lost_between_threads(events):
     def subscribe_and_leave() -> None:
         for _ in range(300):
@@ -129,16 +129,11 @@ def test_no_subscription_is_lost_between_threads(events):
             events.subscribe(print)()
 
     kept: list[object] = []
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=subscribe_and_leave) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
+    threads = [threading.Thread(target=subscribe_and_leave) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert len(events.listeners) == len(kept) == 1200
 
 

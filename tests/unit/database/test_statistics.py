@@ -1,5 +1,7 @@
 """Counting statements, with the real parser."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,3 +48,17 @@ def test_memory_is_bounded(statistics):
     assert others.count >= 99
     statistics.reset()
     assert statistics.queries() == []
+
+
+@pytest.mark.usefixtures("eager_threads")
+def test_no_run_is_lost_between_threads(statistics):
+    def work() -> None:
+        for _ in range(5_000):
+            statistics.count("SELECT 1", READ, "primary", 0.5, 2)
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(work) for _ in range(4)]:
+            future.result()
+    [query] = statistics.queries()
+    assert (query.count, query.rows, query.seconds, query.nodes) == (20_000, 40_000, 10_000, {"primary": 20_000})
+    assert statistics.nodes() == {"primary": 20_000}

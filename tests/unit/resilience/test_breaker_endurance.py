@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import itertools
-import sys
 import threading
 import tracemalloc
 import weakref
@@ -16,14 +15,6 @@ import pytest
 from seawall.resilience import CircuitBreaker, CircuitOpenError, CircuitState
 from seawall.resilience.window import TimeWindow
 from seawall.testing import FakeClock, virtual_time
-
-
-@pytest.fixture
-def eager_switching() -> Iterator[None]:
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
 
 
 def in_threads(count: int, work: Callable[[int], object]) -> None:
@@ -40,7 +31,7 @@ def in_threads(count: int, work: Callable[[int], object]) -> None:
         thread.join()
 
 
-@pytest.mark.usefixtures("eager_switching")
+@pytest.mark.usefixtures("eager_threads")
 class TestThreads:
     @pytest.mark.parametrize(
         "options", [{}, {"slow_call": 50.0}, {"mode": "time"}, {"mode": "time", "slow_call": 50.0}]

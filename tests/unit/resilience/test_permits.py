@@ -1,7 +1,6 @@
 """Permits: who gets one, who waits, who is turned away; against a model, and with real threads."""
 
 import asyncio
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -198,6 +197,7 @@ class Gauge:
 THREADS, CALLS, LIMIT = 16, 2000, 3
 
 
+@pytest.mark.usefixtures("eager_threads")
 def test_threads_and_event_loops_share_permits_and_nobody_is_lost() -> None:
     """Real threads: 16 with 2,000 calls each, and two event loops with 40 tasks each, some of them cancelled."""
     slots, gauge, together = Bulkhead(LIMIT, max_waiting=1000), Gauge(), threading.Barrier(THREADS + 2)
@@ -234,14 +234,9 @@ def test_threads_and_event_loops_share_permits_and_nobody_is_lost() -> None:
         together.wait()
         asyncio.run(tasks())
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        with ThreadPoolExecutor(THREADS + 2) as pool:
-            for future in [pool.submit(thread) for _ in range(THREADS)] + [pool.submit(loop) for _ in range(2)]:
-                future.result(timeout=60)
-    finally:
-        sys.setswitchinterval(interval)
+    with ThreadPoolExecutor(THREADS + 2) as pool:
+        for future in [pool.submit(thread) for _ in range(THREADS)] + [pool.submit(loop) for _ in range(2)]:
+            future.result(timeout=60)
     assert gauge.left >= THREADS * CALLS + 2 * 30 * 20
     assert 1 < gauge.most <= LIMIT
     assert (slots.permits.in_use, slots.permits.waiting, gauge.inside) == (0, 0, 0)

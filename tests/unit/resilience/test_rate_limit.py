@@ -1,7 +1,6 @@
 """Rate limit: never more than burst and rate admit in any stretch of time, and never less than it promises."""
 
 import asyncio
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations_with_replacement
@@ -202,6 +201,7 @@ def test_burst_may_be_smaller_or_larger_than_the_rate() -> None:
         assert (limit.statistics().available, limit.statistics().rejected) == (0, 1)
 
 
+@pytest.mark.usefixtures("eager_threads")
 def test_threads_never_begin_more_than_there_are_tokens() -> None:
     clock = FakeClock()
     limit = RateLimit(100, per=1.0, burst=500, clock=clock)
@@ -216,14 +216,9 @@ def test_threads_never_begin_more_than_there_are_tokens() -> None:
             except RateLimitedError:
                 clock.advance(0.0001)
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(8) as pool:
-            for future in [pool.submit(work) for _ in range(8)]:
-                future.result()
-    finally:
-        sys.setswitchinterval(interval)
+    with ThreadPoolExecutor(8) as pool:
+        for future in [pool.submit(work) for _ in range(8)]:
+            future.result()
     assert 500 <= len(begun.times) <= 500 + 100 * clock.monotonic() + 1
 
 

@@ -1,5 +1,4 @@
 import itertools
-import sys
 import threading
 
 import pytest
@@ -90,9 +89,8 @@ def test_a_size_that_cannot_work_is_refused(max_keys):
         breakers(max_keys)
 
 
+@pytest.mark.usefixtures("eager_threads")
 def test_threads_get_the_same_policy_and_never_more_than_fit():
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
     made = itertools.count()
     registry = Registry(lambda key: CircuitBreaker(f"{key}-{next(made)}"), max_keys=50)
     seen: list[set[int]] = [set() for _ in range(50)]
@@ -106,14 +104,11 @@ def test_threads_get_the_same_policy_and_never_more_than_fit():
                 seen[number].add(id(registry[str(number)]))
             sizes.add(len(list(registry)))
 
-    try:
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert [len(policies) for policies in seen] == [1] * 50
     assert max(sizes) == 50
     assert next(made) == 50

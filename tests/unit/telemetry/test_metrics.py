@@ -98,22 +98,26 @@ def test_callers_cannot_fill_the_memory_with_labels():
     assert found["metrics_series_refused_total", frozenset()] == 20_000
 
 
+@pytest.mark.usefixtures("eager_threads")
 def test_no_count_is_lost_between_threads():
     metrics = Metrics()
     count = metrics.counter("done_total", "Things.").labels()
+    level = metrics.gauge("depth", "Things.").labels()
     seconds = metrics.histogram("took_seconds", "Time.").labels()
 
     def work() -> None:
-        for _ in range(50_000):
+        for _ in range(20_000):
             count.inc()
-            seconds.observe(0.01)
+            level.inc(2)
+            level.dec()
+            seconds.observe(0.5)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (count.value, seconds.count) == (200_000, 200_000)
+    assert (count.value, level.value, seconds.count, seconds.sum) == (80_000, 80_000, 80_000, 40_000)
 
 
 @pytest.mark.parametrize(
