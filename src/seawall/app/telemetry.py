@@ -19,7 +19,7 @@ from seawall.telemetry.levels import Levels
 from seawall.telemetry.logs import Logs, moment
 from seawall.telemetry.metrics import Metrics, memory
 from seawall.telemetry.process import ProcessMetrics
-from seawall.telemetry.requests import AccessLog, LoggedAccess, RequestMetrics, Ring
+from seawall.telemetry.requests import AccessLog, LoggedAccess, RequestBatch, RequestMetrics, Ring
 from seawall.telemetry.shared import SharedFolder
 
 if TYPE_CHECKING:
@@ -99,12 +99,20 @@ class Telemetry:
     def look_at_requests(self, quiet: frozenset[str], profiler: Profiler) -> None:
         """Make what is told of each request. quiet: paths not worth a line in the log."""
         counted = RequestMetrics(self.metrics)
-        recorders: list[Any] = [counted, self.ring, *([profiler] if self.settings.enable_profiling else [])]
+        takers = [counted.served]
+        if self.settings.enable_profiling:
+            takers.append(profiler.served)
+        recorders: list[Any] = [self.ring]
         if self._logs is not None and self._logs.json_format:
-            recorders.append(AccessLog(self._logs.sink.write, quiet=quiet, moment=moment))
+            takers.append(AccessLog(self._logs.sink.write_all, quiet=quiet, moment=moment).served)
         else:
             recorders.append(LoggedAccess(quiet=quiet))
-        self._recorders, self._sockets = tuple(recorders), (counted,)
+        batch = RequestBatch(counted.active, takers)
+        self.metrics.before_scrape(batch.flush)
+        profiler.before_statistics(batch.flush)
+        if self._logs is not None:
+            self._logs.sink.before_flush(batch.flush)
+        self._recorders, self._sockets = (*recorders, batch), (counted,)
 
     def layer(self, events: Events, admission: AdaptiveLimit | None, clock: Clock) -> Any:
         """What the middleware does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, overload
@@ -95,6 +95,7 @@ class Profiler:
         self._watch = StallWatch(stall_after=stall_after, clock=clock, events=events)
         self._process = ProcessWatch(clock=clock)
         self._entered = False
+        self._before: list[Callable[[], None]] = []
 
     async def __aenter__(self) -> Self:
         self._entered = True
@@ -128,6 +129,7 @@ class Profiler:
 
     def reset(self) -> None:
         """Forget all that was measured."""
+        self._count_rest()
         with self._changing:
             for series in (*self._functions.values(), self._other):
                 series.reset()
@@ -172,19 +174,24 @@ class Profiler:
         if len(took) >= KEPT:
             series.fold()
 
-    def ended(self, served: ServedLike) -> None:
-        """Count a request, as `GET /campaigns/{id}`."""
+    def served(self, requests: Sequence[ServedLike]) -> None:
+        """Count requests of one method, route and status, each as `GET /campaigns/{id}`."""
         if self.running:
-            series = self._routes.get((served.method, served.route)) or self._route(served)
-            took = series.took
-            took.append(served.seconds)
-            if len(took) >= KEPT:
+            first = requests[0]
+            series = self._routes.get((first.method, first.route)) or self._route(first)
+            series.took.extend([served.seconds for served in requests])
+            if len(series.took) >= KEPT:
                 series.fold()
-            if served.status >= _SERVER_ERROR:
-                series.failed()
+            if first.status >= _SERVER_ERROR:
+                series.failed(len(requests))
+
+    def before_statistics(self, function: Callable[[], None]) -> None:
+        """Have `function` called before statistics are read or forgotten, to count what is kept elsewhere."""
+        self._before.append(function)
 
     def statistics(self) -> list[Statistics]:
         """What is known of each name that was called, that which took most time in sum first."""
+        self._count_rest()
         with self._changing:
             known = [*self._functions.values(), *self._names.values(), self._other]
         found = [statistics for series in known if (statistics := series.statistics()) is not None]
@@ -274,6 +281,10 @@ class Profiler:
         if series is not self._other and method == served.method:
             self._routes[method, served.route] = series
         return series
+
+    def _count_rest(self) -> None:
+        for function in self._before:
+            function()
 
     def _room(self) -> bool:
         return len(self._functions) + len(self._names) < self._most_names

@@ -81,10 +81,10 @@ class Series:
         if len(took) >= KEPT:
             self.fold()
 
-    def failed(self) -> None:
-        """A call raised."""
+    def failed(self, calls: int = 1) -> None:
+        """So many calls raised."""
         with self._lock:
-            self._failures += 1
+            self._failures += calls
 
     def fold(self) -> None:
         """Count what waits."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import threading
+from asyncio import AbstractEventLoop, get_running_loop
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Protocol
+from typing import Any, Protocol
 
 from seawall.core.correlation import Correlation
 from seawall.telemetry import catalogue
-from seawall.telemetry.metrics import CounterSeries, HistogramSeries, Metrics
+from seawall.telemetry.metrics import CounterSeries, GaugeSeries, HistogramSeries, Metrics
 from seawall.telemetry.sink import Line
 
 _access = logging.getLogger("seawall.access")
 _root = logging.root
+_ERROR = 400
 MOST_SHOWN = 1_000
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"})
 """Those that are counted under their own name; a client may send any."""
@@ -69,17 +72,24 @@ class ServedLike(Protocol):
         ...
 
 
-class RequestMetrics:
-    """Counts requests by method, route and status, their durations by method and route, those under way, websockets."""
+class RequestBatch:
+    """Keeps requests that were served for a moment, and tells of many at once, which costs half of telling of each.
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._requests = metrics.declare(catalogue.HTTP_REQUESTS)
-        self._seconds = metrics.declare(catalogue.HTTP_SECONDS)
-        self._active = metrics.declare(catalogue.HTTP_ACTIVE).labels()
-        self._bytes = metrics.declare(catalogue.HTTP_BYTES).labels()
-        self._sockets = metrics.declare(catalogue.WEBSOCKETS_ACTIVE).labels()
-        self._socket_seconds = metrics.declare(catalogue.WEBSOCKET_SECONDS)
-        self._known: dict[tuple[str, str, int], tuple[CounterSeries, HistogramSeries]] = {}
+    active: how many are under way, which is true at once. takers: told `PAUSE` seconds later, or when there are `MANY`,
+    or at `flush`, which whoever reads what they count calls before. They get requests of one method, route and status
+    each time, at least one, in the order in which they ended.
+    """
+
+    PAUSE = 0.02
+    MANY = 64
+
+    def __init__(self, active: GaugeSeries, takers: Sequence[Callable[[list[Any]], None]]) -> None:
+        self._active = active
+        self._takers = tuple(takers)
+        self._waiting: list[ServedLike] = []
+        self._timed: set[AbstractEventLoop] = set()
+        """The loops that will flush."""
+        self._one = threading.Lock()
 
     def began(self) -> None:
         """One has come."""
@@ -87,14 +97,71 @@ class RequestMetrics:
         active.values[active.index] += 1.0
 
     def ended(self, served: ServedLike) -> None:
-        """Count it. Done for every request: what `inc` would do is done here."""
-        key = served.method, served.route, served.status
-        count, durations = self._known.get(key) or self._find(*key)
-        active, sizes, work = self._active, self._bytes, served.correlation
+        """One was served. Called on an event loop."""
+        active, waiting = self._active, self._waiting
         active.values[active.index] -= 1.0
-        count.values[count.index] += 1.0
-        sizes.values[sizes.index] += served.size
-        durations.observe(served.seconds, work.trace_id if work.sampled else None)
+        waiting.append(served)
+        if len(waiting) >= self.MANY:
+            self.flush()
+        elif (loop := get_running_loop()) not in self._timed:
+            self._flush_soon(loop)
+
+    def flush(self) -> None:
+        """Tell of all that wait."""
+        with self._one:
+            # Other threads may append meanwhile, behind what is taken.
+            batch = self._waiting[:]
+            del self._waiting[: len(batch)]
+            alike: dict[tuple[str, str, int], list[ServedLike]] = {}
+            for served in batch:
+                key = served.method, served.route, served.status
+                if key in alike:
+                    alike[key].append(served)
+                else:
+                    alike[key] = [served]
+            for requests in alike.values():
+                for take in self._takers:
+                    take(requests)
+
+    def _flush_soon(self, loop: AbstractEventLoop) -> None:
+        ended = {other for other in self._timed if other.is_closed()}
+        if ended:  # before they flushed
+            self._timed -= ended
+            self.flush()
+        else:
+            self._timed.add(loop)
+            loop.call_later(self.PAUSE, self._due, loop)
+
+    def _due(self, loop: AbstractEventLoop) -> None:
+        self._timed.discard(loop)
+        self.flush()
+
+
+class RequestMetrics:
+    """Counts requests by method, route and status, their durations by method and route, those under way, websockets.
+
+    active: those under way.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.active = metrics.declare(catalogue.HTTP_ACTIVE).labels()
+        self._requests = metrics.declare(catalogue.HTTP_REQUESTS)
+        self._seconds = metrics.declare(catalogue.HTTP_SECONDS)
+        self._bytes = metrics.declare(catalogue.HTTP_BYTES).labels()
+        self._sockets = metrics.declare(catalogue.WEBSOCKETS_ACTIVE).labels()
+        self._socket_seconds = metrics.declare(catalogue.WEBSOCKET_SECONDS)
+        self._known: dict[tuple[str, str, int], tuple[CounterSeries, HistogramSeries]] = {}
+
+    def served(self, requests: Sequence[ServedLike]) -> None:
+        """Count them, of one method, route and status."""
+        key = requests[0].method, requests[0].route, requests[0].status
+        count, durations = self._known.get(key) or self._find(*key)
+        count.inc(len(requests))
+        self._bytes.inc(sum([served.size for served in requests]))
+        durations.observe_all([served.seconds for served in requests])
+        for served in requests:
+            if served.correlation.sampled:
+                durations.show(served.seconds, served.correlation.trace_id)
 
     def opened(self) -> None:
         """A websocket has come."""
@@ -116,13 +183,13 @@ class RequestMetrics:
 class AccessLog:
     """Writes a line of JSON for each request; probes that are answered well are not worth one.
 
-    write: takes what makes a line and of what: it is made when it is written, while nobody waits. quiet: paths of
-    probes. moment: the time as text, of seconds of the epoch.
+    write: takes what makes a line and of what, many at once: they are made when they are written, while nobody waits.
+    quiet: paths of probes. moment: the time as text, of seconds of the epoch.
     """
 
     def __init__(
         self,
-        write: Callable[[Line], None],
+        write: Callable[[Sequence[Line]], None],
         *,
         quiet: frozenset[str],
         moment: Callable[[float], str],
@@ -130,37 +197,37 @@ class AccessLog:
         self._write = write
         self._quiet = quiet
         self._moment = moment
-        self._make = self._line  # once, not for each request
-        self._shown: dict[tuple[str, str, int], tuple[str, str, str, str]] = {}
+        self._lines: dict[tuple[str, str, int], Callable[[ServedLike], bytes]] = {}
 
-    def ended(self, served: ServedLike) -> None:
-        """Have its line written."""
-        if (served.path not in self._quiet or served.status >= 400) and _root.level <= logging.INFO:  # noqa: PLR2004
-            self._write((self._make, served))
+    def served(self, requests: Sequence[ServedLike]) -> None:
+        """Have their lines written. They are of one method, route and status."""
+        if _root.level <= logging.INFO:
+            first, quiet = requests[0], self._quiet
+            key = first.method, first.route, first.status
+            make = self._lines.get(key) or self._line_of(*key)
+            shown = first.status >= _ERROR
+            self._write([(make, served) for served in requests if shown or served.path not in quiet])
 
-    def _line(self, served: ServedLike) -> bytes:
-        key = served.method, served.route, served.status
-        begins, goes_on, then, ends = self._shown.get(key) or self._show(*key)
-        path, work = quoted(served.path)[1:-1], served.correlation
-        line = (
-            f'{{"time": "{self._moment(served.at)}{begins}{path}{goes_on}{work.request_id}", "trace_id": '
-            f'"{work.trace_id}", "span_id": "{work.span_id}{then}{path}{ends}{served.seconds * 1000:.2f}, "size": '
-            f'{served.size}, "client": {quoted(served.client)}}}\n'
-        )
-        return line.encode()
+    def _line_of(self, method: str, route: str, status: int) -> Callable[[ServedLike], bytes]:
+        """What makes a line. What is the same on many is put together once."""
+        verb, moment = quoted(method), self._moment
+        begins = f'", "level": "info", "logger": "seawall.access", "message": "{verb[1:-1]} '
+        goes_on = f' {status}", "request_id": "'
+        then = f'", "method": {verb}, "route": {quoted(route)}, "path": "'
+        ends = f'", "status": {status}, "duration_ms": '
 
-    def _show(self, method: str, route: str, status: int) -> tuple[str, str, str, str]:
-        """What is the same on many lines, put together once: up to the path, the ids, the path again, the duration."""
-        verb = quoted(method)
-        found = (
-            f'", "level": "info", "logger": "seawall.access", "message": "{verb[1:-1]} ',
-            f' {status}", "request_id": "',
-            f'", "method": {verb}, "route": {quoted(route)}, "path": "',
-            f'", "status": {status}, "duration_ms": ',
-        )
-        if len(self._shown) < MOST_SHOWN:
-            self._shown[method, route, status] = found
-        return found
+        def line(served: ServedLike) -> bytes:
+            path, work = quoted(served.path)[1:-1], served.correlation
+            text = (
+                f'{{"time": "{moment(served.at)}{begins}{path}{goes_on}{work.request_id}", "trace_id": '
+                f'"{work.trace_id}", "span_id": "{work.span_id}{then}{path}{ends}{served.seconds * 1000:.2f}, "size": '
+                f'{served.size}, "client": {quoted(served.client)}}}\n'
+            )
+            return text.encode()
+
+        if len(self._lines) < MOST_SHOWN:
+            self._lines[method, route, status] = line
+        return line
 
 
 class LoggedAccess:
@@ -171,7 +238,7 @@ class LoggedAccess:
 
     def ended(self, served: ServedLike) -> None:
         """Write its line."""
-        if served.path not in self._quiet or served.status >= 400:  # noqa: PLR2004
+        if served.path not in self._quiet or served.status >= _ERROR:
             took = served.seconds * 1000
             extra = {
                 "method": served.method, "path": served.path, "route": served.route, "status": served.status,

@@ -1,8 +1,8 @@
 """The numbers of several worker processes as one, in a folder they share.
 
-Each process counts in a file of its own, which it has mapped and locked, so nothing is sent and a killed process loses
-nothing. Whoever reads adds them up. The file of a process that has ended is folded into `archive.json` and removed, so
-the folder stays as small as the number of live processes, however often they are replaced.
+Each process counts in a file of its own, which it has mapped and locked, so nothing is sent, and what a killed process
+has counted stays. Whoever reads adds them up. The file of a process that has ended is folded into `archive.json` and
+removed, so the folder stays as small as the number of live processes, however often they are replaced.
 """
 
 from __future__ import annotations

@@ -339,14 +339,14 @@ def test_a_block_is_measured(bench):
 
 def test_routes_are_measured(bench):
     for status in (200, 404, 499, 500):
-        bench.profiler.ended(served(status=status))
+        bench.profiler.served([served(status=status)] * 2)
     found = bench.of("GET /things/{id}")
-    assert (found.kind, found.count, found.failures) == (Kind.ROUTE, 4, 1)
+    assert (found.kind, found.count, found.failures) == (Kind.ROUTE, 8, 2)
 
 
 def test_made_up_methods_have_one_name(bench):
     for number in range(50):
-        bench.profiler.ended(served(method=f"X{number}"))
+        bench.profiler.served([served(method=f"X{number}")])
     assert bench.names == {"OTHER /things/{id}"}
 
 
@@ -358,7 +358,7 @@ def test_names_are_bounded():
 
     for number in range(500):
         bench.profiler.record(f"name {number}", 1.0)
-        bench.profiler.ended(served(route=f"/made/up/{number}", seconds=1.0))
+        bench.profiler.served([served(route=f"/made/up/{number}", seconds=1.0)])
     function()
     assert bench.names == {"function", "name 0", "GET /made/up/0", OTHER}
     assert bench.of(OTHER).count == 998
@@ -372,7 +372,7 @@ def test_stopped_it_measures_nothing_and_started_it_does_again(bench):
     def use() -> None:
         assert bench.run(function()) == "done"
         bench.profiler.record("r", 1.0)
-        bench.profiler.ended(served())
+        bench.profiler.served([served()])
         with bench.profiler.measuring("b"):
             pass
 

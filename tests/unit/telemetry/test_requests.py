@@ -1,0 +1,168 @@
+"""Requests that are told of many at once: none is lost, and none waits for long."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from seawall.core.correlation import Correlation
+from seawall.telemetry import catalogue
+from seawall.telemetry.metrics import Metrics
+from seawall.telemetry.requests import AccessLog, RequestBatch, RequestMetrics, ServedLike
+from seawall.telemetry.sink import Sink
+from seawall.web.layer import Served
+
+
+def served(path: str = "/things/7", status: int = 200, *, sampled: bool = False) -> Served:
+    work = Correlation("id", "ab" * 16, "cd" * 8, sampled=sampled)
+    return Served(0.0, "GET", path, "/things/{id}", status, 0.25, "127.0.0.1", 10, work)
+
+
+class Told:
+    """A batch, and how many it has told of each time."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.active = RequestMetrics(Metrics()).active
+        self.batch = RequestBatch(self.active, [self.take])
+
+    def take(self, requests: Sequence[ServedLike]) -> None:
+        self.batches.append(len(requests))
+
+    async def serve(self, requests: int = 1) -> None:
+        for _ in range(requests):
+            self.batch.began()
+            self.batch.ended(served())
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+def test_many_are_told_of_at_once_and_a_few_after_a_moment(told):
+    async def main() -> None:
+        await told.serve(2 * RequestBatch.MANY + 3)
+        assert told.batches == [RequestBatch.MANY] * 2
+        await asyncio.sleep(4 * RequestBatch.PAUSE)
+        assert told.batches == [RequestBatch.MANY] * 2 + [3]
+        await told.serve()
+        await asyncio.sleep(4 * RequestBatch.PAUSE)
+        assert told.batches[3:] == [1]
+
+    asyncio.run(main())
+
+
+def test_a_flush_tells_at_once_and_of_each_only_once(told):
+    async def main() -> None:
+        await told.serve(2)
+        told.batch.flush()
+        told.batch.flush()
+        await asyncio.sleep(4 * RequestBatch.PAUSE)
+
+    asyncio.run(main())
+    assert told.batches == [2]
+
+
+def test_those_under_way_are_counted_at_once(told):
+    async def main() -> None:
+        told.batch.began()
+        told.batch.began()
+        assert told.active.value == 2
+        told.batch.ended(served())
+        assert told.active.value == 1
+
+    asyncio.run(main())
+
+
+def test_what_a_loop_that_ended_has_left_is_told_with_the_next_request(told):
+    """As with Starlette's TestClient, whose requests each have a loop of their own."""
+    for _ in range(5):
+        asyncio.run(told.serve())
+    assert sum(told.batches) >= 4
+    told.batch.flush()
+    assert sum(told.batches) == 5
+    assert len(told.batch._timed) <= 1
+
+
+@pytest.mark.usefixtures("eager_threads")
+def test_none_is_lost_or_told_of_twice_between_threads(told):
+    def work() -> None:
+        asyncio.run(told.serve(5_000))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        told.batch.flush()
+        time.sleep(0.001)
+    told.batch.flush()
+    assert sum(told.batches) == 20_000
+    assert told.active.value == 0
+
+
+def test_those_of_one_route_and_status_are_told_of_together(told):
+    seen: list[list[tuple[str, int]]] = []
+    batch = RequestBatch(told.active, [lambda requests: seen.append([(each.path, each.status) for each in requests])])
+
+    async def main() -> None:
+        for path, status in (("/a", 200), ("/b", 500), ("/c", 200), ("/d", 500)):
+            batch.ended(served(path, status))
+
+    asyncio.run(main())
+    batch.flush()
+    assert seen == [[("/a", 200), ("/c", 200)], [("/b", 500), ("/d", 500)]]
+
+
+def test_they_are_counted():
+    metrics = Metrics()
+    counted = RequestMetrics(metrics)
+    counted.served([served(), served(sampled=True)])
+    counted.served([served(status=500)])
+    requests, seconds = metrics.declare(catalogue.HTTP_REQUESTS), metrics.declare(catalogue.HTTP_SECONDS)
+    assert {series.labels: series.value for series in requests} == {
+        ("GET", "/things/{id}", "200"): 2.0, ("GET", "/things/{id}", "500"): 1.0,
+    }  # fmt: skip
+    [series] = seconds
+    assert (series.count, series.sum, list(series.exemplars.values())) == (3, 0.75, [("ab" * 16, 0.25)])
+    assert metrics.declare(catalogue.HTTP_BYTES).labels().value == 30
+
+
+def test_each_has_its_line_but_probes_that_are_answered_well(caplog):
+    caplog.set_level(logging.INFO)
+    written: list[bytes] = []
+
+    class Kept:
+        def write(self, data: bytes) -> None:
+            written.append(data)
+
+    sink = Sink(Kept())
+    log = AccessLog(sink.write_all, quiet=frozenset({"/health"}), moment=lambda _at: "now")
+    log.served([served(f"/{number}") for number in range(2_500)])  # more than the sink takes at one time
+    log.served([served("/health")])
+    log.served([served("/health", 503)])
+    assert sink.flush(timeout=5.0)
+    lines = b"".join(written).splitlines()
+    assert [line.split(b'"message": "GET ')[1].split()[0] for line in lines] == [
+        *(b"/%d" % number for number in range(2_500)), b"/health",
+    ]  # fmt: skip
+    sink.close()
+
+
+@pytest.mark.parametrize("leave", [Sink.flush, Sink.close])
+def test_a_sink_that_is_flushed_writes_what_is_kept_elsewhere(leave):
+    written: list[bytes] = []
+
+    class Kept:
+        def write(self, data: bytes) -> None:
+            written.append(data)
+
+    kept = [b"a\n", b"b\n"]
+    sink = Sink(Kept())
+    sink.before_flush(lambda: sink.write_all([kept.pop(0) for _ in list(kept)]))
+    leave(sink)
+    assert b"".join(written) == b"a\nb\n"
+    sink.close()
