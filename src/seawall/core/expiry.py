@@ -31,16 +31,17 @@ class Expiries:
     """The calls under way in one event loop (None: not used in any yet), by task, in the order in which they expire.
 
     `calls[task]` is the time at which that task's call expires. A call that ends removes its entry; an
-    entry that is gone was cut. In place of a task, it may be something else that can be cancelled.
+    entry that is gone was cut. In place of a task, it may be something else that can be cancelled. clock: tells the
+    time that is meant.
     """
 
-    __slots__ = ("_clock", "armed", "calls", "loop")
+    __slots__ = ("armed", "calls", "clock", "loop")
 
     def __init__(self, loop: AbstractEventLoop | None, clock: Callable[[], float]) -> None:
         self.loop = loop
         self.calls: dict[Any, float] = {}
         self.armed = False
-        self._clock = clock
+        self.clock = clock
 
     def arm(self, seconds: float) -> None:
         """Look after the head of the table in `seconds`."""
@@ -50,7 +51,7 @@ class Expiries:
 
     def _sweep(self) -> None:
         self.armed = False
-        now = self._clock()
+        now = self.clock()
         over: list[Any] = []
         for task, expires in self.calls.items():
             # A loop may wake a little early, and the same moment reckoned twice may differ by a rounding.

@@ -87,8 +87,8 @@ class RequestBatch:
         self._active = active
         self._takers = tuple(takers)
         self._waiting: list[ServedLike] = []
-        self._timed: set[AbstractEventLoop] = set()
-        """The loops that will flush."""
+        self._timed: AbstractEventLoop | None = None
+        """The loop that will flush."""
         self._one = threading.Lock()
 
     def began(self) -> None:
@@ -103,8 +103,8 @@ class RequestBatch:
         waiting.append(served)
         if len(waiting) >= self.MANY:
             self.flush()
-        elif (loop := get_running_loop()) not in self._timed:
-            self._flush_soon(loop)
+        elif self._timed is None or self._timed.is_closed():
+            self._flush_soon()
 
     def flush(self) -> None:
         """Tell of all that wait."""
@@ -123,17 +123,12 @@ class RequestBatch:
                 for take in self._takers:
                     take(requests)
 
-    def _flush_soon(self, loop: AbstractEventLoop) -> None:
-        ended = {other for other in self._timed if other.is_closed()}
-        if ended:  # before they flushed
-            self._timed -= ended
-            self.flush()
-        else:
-            self._timed.add(loop)
-            loop.call_later(self.PAUSE, self._due, loop)
+    def _flush_soon(self) -> None:
+        self._timed = loop = get_running_loop()
+        loop.call_later(self.PAUSE, self._due)
 
-    def _due(self, loop: AbstractEventLoop) -> None:
-        self._timed.discard(loop)
+    def _due(self) -> None:
+        self._timed = None
         self.flush()
 
 

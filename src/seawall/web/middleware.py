@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic, time
 from typing import Any
@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from seawall.core import correlation, deadline
+from seawall.core import SYSTEM_CLOCK, correlation, deadline
 from seawall.core.correlation import Correlation
 from seawall.core.expiry import TASKS, Expiries
 from seawall.web.error_handling import SERVED
@@ -27,9 +27,12 @@ from seawall.web.trace_context import TRACEPARENT, parent_of
 REQUEST_ID_HEADER = "x-request-id"
 _correlation, _deadline = correlation.current, deadline.current
 _REQUEST_ID, _ASKED = REQUEST_ID_HEADER.encode(), deadline.HEADER.encode()
+_READ = frozenset({_REQUEST_ID, TRACEPARENT, _ASKED, b"content-length"})
+"""The headers that the layer itself looks at."""
 _JSON = frozenset({b"application/json", b"application/problem+json"})
 _BY_THE_SERVER = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
 """Messages with a body that the server reads itself: of what size is not told."""
+_TASKS: dict[Any, Any] = {} if TASKS is None else TASKS
 _new = object.__new__
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 SWITCHED, REFUSED = 101, 403
@@ -58,14 +61,17 @@ class SeawallMiddleware:
         self.app = app
         self._layer = layer
         self._expiries = Expiries(None, monotonic)
+        self._real_time = layer.clock is SYSTEM_CLOCK
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(  # noqa: PLR0912 - a function for a part costs as much as the part
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Serve one request or websocket."""
         if scope["type"] != "http":
             await (self._talk if scope["type"] == "websocket" else self.app)(scope, receive, send)
             return
         layer, began = self._layer, monotonic()
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers = {name: value for name, value in scope["headers"] if name in _READ}
         work, caller = _identify(layer, headers, scope)
         exchange = _exchange(layer, scope, receive, send, work)
         exchange.began = began
@@ -75,22 +81,26 @@ class SeawallMiddleware:
         if work.sampled and layer.tracer is not None:
             exchange.span = layer.tracer.began(scope, work, caller)
         seconds = _asked(headers[_ASKED], layer.timeout) if _ASKED in headers else layer.timeout
-        until, given = layer.clock.monotonic() + seconds, _deadline.get()
+        expiries, task = self._expiries, None
+        if len(_TASKS) == 1:
+            # No other thread runs one, so this one does; to ask for the running loop is a system call in 3.11.
+            task = _TASKS.get(expiries.loop)
+        if task is None:
+            expiries, task = self._running()
+        # One look at the clock, where it is the loop's and the layer's, too.
+        until = (began if self._real_time else layer.clock.monotonic()) + seconds
+        given = _deadline.get()
         identity = _correlation.set(work)
-        bound = _deadline.set(until if until < given else given)  # noqa: FURB136 - one call less
-        loop = asyncio.get_running_loop()
-        expiries = self._expiries if self._expiries.loop is loop else self._expiries_of(loop)
-        # Servers run requests in tasks.
-        task: Any = asyncio.current_task(loop) if TASKS is None else TASKS[loop]
+        _deadline.set(until if until < given else given)  # noqa: FURB136 - one call less
         exchange.task = task
         exchange.cancelling = task.cancelling()
         exchange.expiries = expiries
         if seconds == layer.timeout:
-            expiries.calls[exchange] = loop.time() + seconds
+            expiries.calls[exchange] = (began if expiries.clock is monotonic else expiries.clock()) + seconds
             if not expiries.armed:
                 expiries.arm(seconds)
         else:  # in that table are those that expire in the order they began
-            exchange.timer = loop.call_later(seconds, exchange.cancel)
+            exchange.timer = asyncio.get_running_loop().call_later(seconds, exchange.cancel)
         failed: BaseException | None = None
         try:
             if layer.admission is not None and served.path not in layer.exempt:
@@ -106,16 +116,23 @@ class SeawallMiddleware:
                 raise
         finally:
             exchange.end(failed)
-            _deadline.reset(bound)
+            if _deadline.get() != given:  # it is the same once an answer has begun, outside of all deadlines
+                _deadline.set(given)
             _correlation.reset(identity)
 
-    def _expiries_of(self, loop: asyncio.AbstractEventLoop) -> Expiries:
-        self._expiries = Expiries(loop, loop.time)
-        return self._expiries
+    def _running(self) -> tuple[Expiries, asyncio.Task[Any]]:
+        """The table of the running loop, and the task: servers run requests in tasks."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101 - see above
+        if self._expiries.loop is not loop:
+            own = getattr(type(loop), "time", None) is not asyncio.BaseEventLoop.time  # uvloop, virtual time
+            self._expiries = Expiries(loop, loop.time if own else monotonic)
+        return self._expiries, task
 
     async def _talk(self, scope: Scope, receive: Receive, send: Send) -> None:
         layer, root, began = self._layer, scope.get("root_path", ""), monotonic()
-        work, caller = _identify(layer, dict(scope["headers"]), scope)
+        headers = {name: value for name, value in scope["headers"] if name in _READ}
+        work, caller = _identify(layer, headers, scope)
         span = layer.tracer.began(scope, work, caller) if work.sampled and layer.tracer is not None else None
         token = _correlation.set(work)
         for recorder in layer.sockets:
@@ -290,43 +307,54 @@ class _Exchange:
                 self.expiries.calls.pop(self, None)
         return self._expired
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """Pass on what the app answers, with what the layer adds."""
         kind = message["type"]
         if kind == "http.response.body":
-            size = len(message.get("body", b""))
-            more = message.get("more_body", False)
-            if more and self.release is not None:
-                # A stream may last for hours, which says nothing about load.
-                self.release(False)
-                self.release = None
-            await self._send(message)
-            if not self._recorded:
-                self.served.size += size
-                if not more:
-                    self._record(None)
-        elif kind == "http.response.start":
-            if not self.served.status:
-                self.served.status = message["status"]
-            # What is left is the response's own: a stream, or work in the background, may take its time.
-            if self._out_of_time():
-                self._expired = False  # the app has answered in spite of it
-                self.task.uncancel()
-            _deadline.set(deadline.NEVER)
-            layer = self._layer
-            headers = list(message.get("headers", ()))
-            present = dict(headers)
-            headers.append((_REQUEST_ID, self.served.correlation.request_id.encode()))
-            ours = layer.headers if present.get(b"content-type") in _JSON else layer.all_headers
-            if layer.names.isdisjoint(present):
-                headers += ours
-            else:
-                headers += [header for header in ours if header[0] not in present]
-            await self._send({**message, "headers": headers})
-        else:
-            await self._send(message)
-            if kind in _BY_THE_SERVER and not message.get("more_body", False) and not self._recorded:
+            return self._send_body(message)
+        if kind == "http.response.start":
+            return self._send(self._begun(message))
+        return self._send_other(message)
+
+    def _begun(self, message: Message) -> Message:
+        """How the answer begins, with the layer's own headers."""
+        if not self.served.status:
+            self.served.status = message["status"]
+        # What is left is the response's own: a stream, or work in the background, may take its time.
+        if self._out_of_time():
+            self._expired = False  # the app has answered in spite of it
+            self.task.uncancel()
+        _deadline.set(deadline.NEVER)
+        layer = self._layer
+        headers = list(message.get("headers", ()))
+        names, present, ours = layer.names, None, layer.all_headers
+        for name, value in headers:
+            if name == b"content-type":
+                if value in _JSON:
+                    ours = layer.headers
+            elif name in names:
+                present = {name for name, _ in headers}
+        headers.append((_REQUEST_ID, self.served.correlation.request_id.encode()))
+        headers += ours if present is None else [header for header in ours if header[0] not in present]
+        return {**message, "headers": headers}
+
+    async def _send_body(self, message: Message) -> None:
+        size = len(message.get("body", b""))
+        more = message.get("more_body", False)
+        if more and self.release is not None:
+            # A stream may last for hours, which says nothing about load.
+            self.release(False)
+            self.release = None
+        await self._send(message)
+        if not self._recorded:
+            self.served.size += size
+            if not more:
                 self._record(None)
+
+    async def _send_other(self, message: Message) -> None:
+        await self._send(message)
+        if message["type"] in _BY_THE_SERVER and not message.get("more_body", False) and not self._recorded:
+            self._record(None)
 
     async def receive(self) -> Message:
         """Pass on what the client sends, no more of it than allowed."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -313,3 +315,65 @@ def test_a_deadline_is_kept_by_the_time_of_the_loop():
 
     answer, _ = virtual_time.run(told_of(slow, timeout=60.0))
     assert answer.status == 504
+
+
+@pytest.mark.usefixtures("eager_threads")
+def test_an_app_may_serve_on_the_loops_of_several_threads():
+    """Each request is measured and cut on its own loop, whichever has served the last one."""
+
+    async def endpoint(request: Request) -> Response:
+        until, wait = time.monotonic() + 0.002, request.path_params["wait"]
+        while time.monotonic() < until:  # threads take turns in here
+            left = deadline.remaining()
+            assert left is not None
+            assert 0.0 < left <= 0.1
+        await asyncio.sleep(wait)
+        return PlainTextResponse(f"{wait}")
+
+    app, _ = layered(Route("/{wait:int}", endpoint), timeout=0.1)
+    answers: list[Answer] = []
+
+    async def main() -> None:
+        for _ in range(10):
+            answers.extend(await asyncio.gather(*(ask(app, path) for path in ("/0", "/9", "/0"))))
+
+    threads = [threading.Thread(target=asyncio.run, args=(main(),)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [answer.status for answer in answers] == [200, 504, 200] * 30
+
+
+@pytest.mark.parametrize("path", ["/well", "/stream", "/error", "/hangs"])
+def test_what_was_set_for_a_request_is_as_before_when_it_is_over(path):
+    async def error(_request: Request) -> Response:
+        raise RuntimeError("broken")
+
+    async def stream(_request: Request) -> Response:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"a"
+            yield b"b"
+
+        return StreamingResponse(parts())
+
+    async def hangs(_request: Request) -> Response:
+        await asyncio.sleep(10)
+        return Response()
+
+    routes = (Route("/well", hello), Route("/error", error), Route("/stream", stream), Route("/hangs", hangs))
+    app, _ = layered(*routes, timeout=0.05)
+
+    async def main() -> None:
+        with suppress(RuntimeError):  # Starlette's own middleware answers it, and raises it again
+            await ask(app, path)
+        assert (correlation.current.get(), deadline.current.get()) == (None, deadline.NEVER)
+        work = Correlation("mine", TRACE, SPAN)
+        correlation.current.set(work)
+        with deadline.within(30):
+            until = deadline.current.get()
+            with suppress(RuntimeError):
+                await ask(app, path)
+            assert (correlation.current.get(), deadline.current.get()) == (work, until)
+
+    asyncio.run(main())
