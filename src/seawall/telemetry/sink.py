@@ -233,20 +233,26 @@ class Sink:
                 return
 
     def _write_some(self) -> None:
+        take = self._lines.popleft
         batch = list[Line]()
-        take, keep = self._lines.popleft, batch.append
         with contextlib.suppress(IndexError):  # another thread may write, too
-            for _ in range(min(len(self._lines), _BATCH)):
-                keep(take())
+            batch += (take() for _ in range(min(len(self._lines), _BATCH)))
         lines = len(batch)
         try:
-            self._output.write(b"".join([line if type(line) is bytes else _made(line) for line in batch]))
+            self._output.write(_joined(batch))
         except (OSError, ValueError):  # a full disk, a closed pipe
             self.dropped += lines
             if not self._closing:
                 time.sleep(_AGAIN)
         else:
             self.written += lines
+
+
+def _joined(batch: list[Line]) -> bytes:
+    try:
+        return b"".join([line if type(line) is bytes else line[0](line[1]) for line in batch])  # type: ignore[operator]
+    except Exception:  # noqa: BLE001 - one of them; the others are written
+        return b"".join(map(_made, batch))
 
 
 def _made(line: Line) -> bytes:
