@@ -16,7 +16,8 @@ class Plan:
 
     For databases: `visits` of callers who write and then read, and `cancellations` of callers.
 
-    For requests: `distinct` ones that have nothing in common, and `recycled` workers.
+    For requests: `distinct` ones that have nothing in common, and `recycled` workers; `launches` of each contender,
+    since where its memory happens to lie makes a process some percent faster or slower than the next one.
     """
 
     rounds: int = 31
@@ -37,6 +38,7 @@ class Plan:
     cancellations: int = 400
     distinct: int = 100_000
     recycled: int = 60
+    launches: int = 5
 
     @classmethod
     def quick(cls) -> "Plan":
@@ -59,4 +61,10 @@ class Plan:
             cancellations=100,
             distinct=20_000,
             recycled=6,
+            launches=1,
         )
+
+    def shares(self, rounds: int) -> list[int]:
+        """How many of `rounds` each launch gets."""
+        launches = min(self.launches, rounds)
+        return [rounds // launches + (number < rounds % launches) for number in range(launches)]

@@ -2,7 +2,7 @@
 
 import asyncio
 import http.client
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,18 +24,24 @@ _PATIENCE = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What a server gets at each of its turns: for so many seconds, and at most so many requests."""
+    """What a server gets at each of its turns: for so many seconds, and at most so many requests.
+
+    rounds: so many turns after each launch of all servers.
+    """
 
     path: str
     status: int
-    rounds: int
+    rounds: Sequence[int]
     seconds: float
     most: int = 1_000_000
 
 
 @dataclass
 class Turns:
-    """How it went for one contender, a value a turn; cpu: of the server, in seconds, for each request, all sent."""
+    """How it went for one contender, a value a turn; cpu: of the server, in seconds, for each request, all sent.
+
+    layer, first: its last launch, and the first answer of that.
+    """
 
     layer: Layer
     first: Answer
@@ -58,35 +64,45 @@ def _loading() -> Iterator[Child]:
 
 
 async def take_turns(bench: Run, load: Load) -> tuple[list[Turns], list[Row]]:
-    """Start all servers, see that each does what it claims, and load one after the other, round by round."""
-    tick = bench.bar(load.rounds)
-    with (
-        _loading() as loader,
-        layers(bench, "fastapi", "bench.server", core=SERVER_CORE) as (ready, rows),
-    ):
-        running = []
-        for layer in ready:
-            try:
-                await prove(Layered(app=None, **layer.told["claims"]), layer.place, _client(layer).ask, EXPECTED)
-                turns = Turns(layer, await _client(layer).ask(load.path.format(7), {}))
-                _burst(loader, layer, load, _WARM)
-                running.append(turns)
-            except Exception as error:  # noqa: BLE001  a broken contender becomes a line in the table
-                rows.append(failed(layer.peer, error))
-        for number in range(load.rounds):
-            shift = number % max(1, len(running))
-            for turns in running[shift:] + running[:shift]:
-                child = turns.layer.child
+    """Start all servers, see that each does what it claims, and load one after the other, round by round.
+
+    One that fails is out of the run.
+    """
+    tick = bench.bar(sum(load.rounds))
+    known, rows = dict[str, Turns](), dict[str, Row]()
+    for rounds in load.rounds:
+        with (
+            _loading() as loader,
+            layers(bench, "fastapi", "bench.server", core=SERVER_CORE) as (ready, absent),
+        ):
+            rows |= {row.name: row for row in absent}
+            running = []
+            for layer in ready:
+                name = layer.peer.name
                 try:
-                    before = child.ask("cpu", within=_MOST)
-                    burst = _burst(loader, turns.layer, load, load.most)
-                    turns.cpu.append((child.ask("cpu", within=_MOST) - before) / burst["answers"])
-                    turns.bursts.append(burst)
-                except ChildError as error:
-                    rows.append(failed(turns.layer.peer, error))
-                    running.remove(turns)
-            tick()
-    return running, rows
+                    await prove(Layered(app=None, **layer.told["claims"]), layer.place, _client(layer).ask, EXPECTED)
+                    first = await _client(layer).ask(load.path.format(7), {})
+                    _burst(loader, layer, load, _WARM)
+                    turns = known.setdefault(name, Turns(layer, first))
+                    turns.layer, turns.first = layer, first
+                    if name not in rows:
+                        running.append(turns)
+                except Exception as error:  # noqa: BLE001  a broken contender becomes a line in the table
+                    rows[name] = failed(layer.peer, error)
+            for number in range(rounds):
+                shift = number % max(1, len(running))
+                for turns in running[shift:] + running[:shift]:
+                    child = turns.layer.child
+                    try:
+                        before = child.ask("cpu", within=_MOST)
+                        burst = _burst(loader, turns.layer, load, load.most)
+                        turns.cpu.append((child.ask("cpu", within=_MOST) - before) / burst["answers"])
+                        turns.bursts.append(burst)
+                    except ChildError as error:
+                        rows[turns.layer.peer.name] = failed(turns.layer.peer, error)
+                        running.remove(turns)
+                tick()
+    return [turns for name, turns in known.items() if name not in rows], list(rows.values())
 
 
 def _burst(loader: Child, layer: Layer, load: Load, most: int) -> dict[str, float]:

@@ -24,7 +24,7 @@ _HEAD = Head(
 async def run(bench: Run) -> Table:
     """Load every contender."""
     rounds = min(_MOST_ROUNDS, bench.plan.rounds)
-    load = Load(path="/boom/{}", status=500, rounds=rounds, seconds=bench.plan.burst * 8, most=_MOST)
+    load = Load(path="/boom/{}", status=500, rounds=[rounds], seconds=bench.plan.burst * 8, most=_MOST)
     all_turns, rows = await take_turns(bench, load)
     for turns in all_turns:
         peer, headers = turns.layer.peer, turns.first.headers

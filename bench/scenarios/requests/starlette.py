@@ -21,8 +21,9 @@ _HEAD = Head(
     title="A request of a Starlette app",
     what="`/x/{id}`, answered with plain text; the app is called as a server calls it, one request after another, "
     f"each with another id and a browser's headers, and one in {CALLED} with its caller's `traceparent`. Each "
-    "contender is in a process of its own; all take turns. Log lines go to files. CPU time of the whole process, with "
-    "its threads, until all is written and sent; in its thread: above bare, of the thread that serves alone. Who "
+    "contender is in a process of its own; all take turns, and are started anew after some rounds. Log lines go to "
+    "files. CPU time of the whole process, with its threads, until all is written and sent; in its thread: above bare, "
+    "of the thread that serves alone. Who "
     f"traces records {SAMPLED:.0%} and sends them to a server beside it, once a lap; who reports errors has none to "
     "report.",
 )
@@ -30,7 +31,10 @@ _HEAD = Head(
 
 @dataclass
 class _Laps:
-    """A contender's laps, in nanoseconds a call: of the serving thread, by the clock, of all threads."""
+    """A contender's laps, in nanoseconds a call: of the serving thread, by the clock, of all threads.
+
+    layer, calls: its last launch, and the calls of a lap of that.
+    """
 
     layer: Layer
     calls: int = 0
@@ -76,26 +80,32 @@ class _Laps:
 async def run(bench: Run) -> Table:
     """Time every contender."""
     tick = bench.bar(bench.plan.rounds)
-    with layers(bench, "starlette", "bench.contender") as (ready, rows):
-        running = []
-        for layer in ready:
-            laps = _Laps(layer)
-            try:
-                laps.settle(bench.plan.lap * _LAPS)
-                running.append(laps)
-            except ChildError as error:
-                rows.append(failed(layer.peer, error))
-        for number in range(bench.plan.rounds):
-            shift = number % max(1, len(running))
-            for laps in running[shift:] + running[:shift]:
+    known, gone = dict[str, _Laps](), dict[str, Row]()
+    for rounds in bench.plan.shares(bench.plan.rounds):
+        with layers(bench, "starlette", "bench.contender") as (ready, absent):
+            gone |= {row.name: row for row in absent}
+            running = []
+            for layer in ready:
+                laps = known.setdefault(layer.peer.name, _Laps(layer))
+                laps.layer = layer
                 try:
-                    laps.run()
+                    laps.settle(bench.plan.lap * _LAPS)
+                    if layer.peer.name not in gone:
+                        running.append(laps)
                 except ChildError as error:
-                    rows.append(failed(laps.layer.peer, error))
-                    running.remove(laps)
-            tick()
-    bare = next((laps for laps in running if laps.layer.peer.name == YARDSTICK), None)
-    for laps in running:
+                    gone[layer.peer.name] = failed(layer.peer, error)
+            for number in range(rounds):
+                shift = number % max(1, len(running))
+                for laps in running[shift:] + running[:shift]:
+                    try:
+                        laps.run()
+                    except ChildError as error:
+                        gone[laps.layer.peer.name] = failed(laps.layer.peer, error)
+                        running.remove(laps)
+                tick()
+    rows, ran = list(gone.values()), [laps for name, laps in known.items() if name not in gone]
+    bare = next((laps for laps in ran if laps.layer.peer.name == YARDSTICK), None)
+    for laps in ran:
         peer = laps.layer.peer
         figures = _figures(laps, bare)
         rows.append(Row(name=peer.name, figures=figures, reference=peer.reference, note=peer.note("starlette")))
