@@ -48,6 +48,7 @@ class Telemetry:
         self._process = ProcessMetrics(metrics)
         self._shared: SharedFolder | None = None
         self._stack = ExitStack()
+        self._batches: list[RequestBatch] = []
         self._recorders: tuple[Any, ...] = ()
         self._sockets: tuple[Any, ...] = ()
         dropped = metrics.declare(catalogue.LOG_LINES_DROPPED).labels()
@@ -69,11 +70,16 @@ class Telemetry:
             if folder is not None:
                 self._share(folder, stack)
             stack.enter_context(self._process)
+            stack.callback(self._tell)  # before anything of what it tells goes
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def _tell(self) -> None:
+        for batch in self._batches:
+            batch.flush()
 
     def _share(self, folder: Path, stack: ExitStack) -> None:
         """Count in `folder` from now on, until `stack` is closed."""
@@ -108,6 +114,7 @@ class Telemetry:
         else:
             recorders.append(LoggedAccess(quiet=quiet))
         batch = RequestBatch(counted.active, takers)
+        self._batches.append(batch)
         self.metrics.before_scrape(batch.flush)
         profiler.before_statistics(batch.flush)
         if self._logs is not None:

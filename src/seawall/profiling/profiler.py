@@ -116,6 +116,7 @@ class Profiler:
 
     def start(self) -> None:
         """Measure. While it is entered, call it on the event loop."""
+        self._count_rest()
         self.running = True
         if self._entered:
             self._watch.start()
@@ -123,6 +124,7 @@ class Profiler:
 
     def stop(self) -> None:
         """Measure nothing any more, and keep what is known; a measured call then costs one truth test."""
+        self._count_rest()
         self.running = False
         self._watch.stop()
         self._process.stop()
@@ -186,7 +188,7 @@ class Profiler:
                 series.failed(len(requests))
 
     def before_statistics(self, function: Callable[[], None]) -> None:
-        """Have `function` called before statistics are read or forgotten, to count what is kept elsewhere."""
+        """Have `function` called first when statistics are read or forgotten, or begin or end: to count what waits."""
         self._before.append(function)
 
     def statistics(self) -> list[Statistics]:

@@ -155,6 +155,7 @@ class HistogramSeries(Series):
 
     def show(self, value: float, trace_id: str) -> None:
         """Have `value`, which was counted, shown by a trace that was recorded."""
+        value = float(value)
         if self.exemplars is None:
             self.exemplars = {}
         self.exemplars[bisect_left(self._bounds, value)] = (trace_id, value)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
+import weakref
 from asyncio import AbstractEventLoop, get_running_loop
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,6 +19,7 @@ from seawall.telemetry.metrics import CounterSeries, GaugeSeries, HistogramSerie
 from seawall.telemetry.sink import Line
 
 _access = logging.getLogger("seawall.access")
+_logger = logging.getLogger("seawall.requests")
 _root = logging.root
 _ERROR = 400
 MOST_SHOWN = 1_000
@@ -90,7 +93,9 @@ class RequestBatch:
         self._waiting: list[ServedLike] = []
         self._timed: AbstractEventLoop | None = None
         """The loop that will flush."""
-        self._one = threading.Lock()
+        self._one = threading.RLock()
+        self._telling = False
+        _batches.add(self)
 
     def began(self) -> None:
         """One has come."""
@@ -104,28 +109,53 @@ class RequestBatch:
         waiting.append(served)
         if len(waiting) >= self.MANY:
             self.flush()
-        elif self._timed is None or self._timed.is_closed():
-            self._flush_soon()
+        else:
+            timed = self._timed
+            if timed is None or not timed.is_running():
+                self._flush_soon()
 
     def flush(self) -> None:
-        """Tell of all that wait."""
+        """Tell of all that wait. Never raises."""
         with self._one:
-            # Other threads may append meanwhile, behind what is taken.
-            batch = self._waiting[:]
-            del self._waiting[: len(batch)]
-            alike: dict[tuple[str, str, int], list[ServedLike]] = {}
-            for served in batch:
-                key = served.method, served.route, served.status
-                if key in alike:
-                    alike[key].append(served)
-                else:
-                    alike[key] = [served]
-            for requests in alike.values():
-                for take in self._takers:
+            if self._telling:
+                return  # called by what is told, or by the garbage collector meanwhile: it goes on with what has come
+            self._telling = True
+            try:
+                while self._waiting:
+                    self._tell()
+            finally:
+                self._telling = False
+
+    def forked(self) -> None:
+        """This is a new process; what waited is the other's to tell of."""
+        self._waiting.clear()
+        self._timed, self._telling = None, False
+        self._one = threading.RLock()
+
+    def _tell(self) -> None:
+        # Other threads may append meanwhile, behind what is taken.
+        batch = self._waiting[:]
+        del self._waiting[: len(batch)]
+        alike: dict[tuple[str, str, int], list[ServedLike]] = {}
+        for served in batch:
+            key = served.method, served.route, served.status
+            if key in alike:
+                alike[key].append(served)
+            else:
+                alike[key] = [served]
+        for requests in alike.values():
+            for take in self._takers:
+                try:
                     take(requests)
+                except Exception:
+                    _logger.exception("%d requests could not be counted or written down", len(requests))
 
     def _flush_soon(self) -> None:
-        self._timed = loop = get_running_loop()
+        try:
+            loop = get_running_loop()
+        except RuntimeError:  # one that was abandoned, and ended by the garbage collector
+            return
+        self._timed = loop
         loop.call_later(self.PAUSE, self._due)
 
     def _due(self) -> None:
@@ -193,38 +223,47 @@ class AccessLog:
         self._write = write
         self._quiet = quiet
         self._moment = moment
-        self._lines: dict[tuple[str, str, int], Callable[[ServedLike], bytes]] = {}
+        self._lines: dict[tuple[str, str, int], _Line] = {}
 
     def served(self, requests: Sequence[ServedLike]) -> None:
         """Have their lines written. They are of one method, route and status."""
         if _root.level <= logging.INFO:
             first, quiet = requests[0], self._quiet
             key = first.method, first.route, first.status
-            make = self._lines.get(key) or self._line_of(*key)
+            make = (self._lines.get(key) or self._line_of(*key)).of
             shown = first.status >= _ERROR
             self._write([(make, served) for served in requests if shown or served.path not in quiet])
 
-    def _line_of(self, method: str, route: str, status: int) -> Callable[[ServedLike], bytes]:
-        """What makes a line. What is the same on many is put together once."""
-        verb, moment = quoted(method), self._moment
-        begins = f'", "level": "info", "logger": "seawall.access", "message": "{verb[1:-1]} '
-        goes_on = f' {status}", "request_id": "'
-        then = f'", "method": {verb}, "route": {quoted(route)}, "path": "'
-        ends = f'", "status": {status}, "duration_ms": '
-
-        def line(served: ServedLike) -> bytes:
-            path, work = quoted(served.path)[1:-1], served.correlation
-            took = _decimal(int(served.seconds * 100_000 + 0.5))
-            text = (
-                f'{{"time": "{moment(served.at)}{begins}{path}{goes_on}{work.request_id}", "trace_id": '
-                f'"{work.trace_id}", "span_id": "{work.span_id}{then}{path}{ends}{took}, "size": '
-                f'{served.size}, "client": {quoted(served.client)}}}\n'
-            )
-            return text.encode()
-
-        if len(self._lines) < MOST_SHOWN:
+    def _line_of(self, method: str, route: str, status: int) -> _Line:
+        line = _Line(method, route, status, self._moment)
+        if len(self._lines) < MOST_SHOWN and method in METHODS:
             self._lines[method, route, status] = line
         return line
+
+
+class _Line:
+    """Makes lines. What is the same on many is put together once: up to the path, the ids, the path again, the end."""
+
+    __slots__ = ("_begins", "_ends", "_goes_on", "_moment", "_then")
+
+    def __init__(self, method: str, route: str, status: int, moment: Callable[[float], str]) -> None:
+        verb = quoted(method)
+        self._moment = moment
+        self._begins = f'", "level": "info", "logger": "seawall.access", "message": "{verb[1:-1]} '
+        self._goes_on = f' {status}", "request_id": "'
+        self._then = f'", "method": {verb}, "route": {quoted(route)}, "path": "'
+        self._ends = f'", "status": {status}, "duration_ms": '
+
+    def of(self, served: ServedLike) -> bytes:
+        """The line of one request."""
+        path, work = quoted(served.path)[1:-1], served.correlation
+        took = _decimal(int(served.seconds * 100_000 + 0.5))
+        text = (
+            f'{{"time": "{self._moment(served.at)}{self._begins}{path}{self._goes_on}{work.request_id}", "trace_id": '
+            f'"{work.trace_id}", "span_id": "{work.span_id}{self._then}{path}{self._ends}{took}, "size": '
+            f'{served.size}, "client": {quoted(served.client)}}}\n'
+        )
+        return text.encode()
 
 
 @lru_cache(1024)  # most requests take some hundredths of a millisecond, the same as others
@@ -255,3 +294,14 @@ class Ring:
     def __init__(self, most: int = 500) -> None:
         self.requests: deque[ServedLike] = deque(maxlen=most)
         self.ended = self.requests.append
+
+
+_batches: weakref.WeakSet[RequestBatch] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for batch in list(_batches):
+        batch.forked()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -32,7 +32,6 @@ _READ = frozenset({_REQUEST_ID, TRACEPARENT, _ASKED, b"content-length"})
 _JSON = frozenset({b"application/json", b"application/problem+json"})
 _BY_THE_SERVER = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
 """Messages with a body that the server reads itself: of what size is not told."""
-_TASKS: dict[Any, Any] = {} if TASKS is None else TASKS
 _new = object.__new__
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 SWITCHED, REFUSED = 101, 403
@@ -81,12 +80,10 @@ class SeawallMiddleware:
         if work.sampled and layer.tracer is not None:
             exchange.span = layer.tracer.began(scope, work, caller)
         seconds = _asked(headers[_ASKED], layer.timeout) if _ASKED in headers else layer.timeout
-        expiries, task = self._expiries, None
-        if len(_TASKS) == 1:
-            # No other thread runs one, so this one does; to ask for the running loop is a system call in 3.11.
-            task = _TASKS.get(expiries.loop)
-        if task is None:
-            expiries, task = self._running()
+        loop = asyncio.get_running_loop()
+        expiries = self._expiries if self._expiries.loop is loop else self._expiries_of(loop)
+        # Servers run requests in tasks.
+        task: Any = asyncio.current_task(loop) if TASKS is None else TASKS[loop]
         # One look at the clock, where it is the loop's and the layer's, too.
         until = (began if self._real_time else layer.clock.monotonic()) + seconds
         given = _deadline.get()
@@ -100,7 +97,7 @@ class SeawallMiddleware:
             if not expiries.armed:
                 expiries.arm(seconds)
         else:  # in that table are those that expire in the order they began
-            exchange.timer = asyncio.get_running_loop().call_later(seconds, exchange.cancel)
+            exchange.timer = loop.call_later(seconds, exchange.cancel)
         failed: BaseException | None = None
         try:
             if layer.admission is not None and served.path not in layer.exempt:
@@ -116,18 +113,16 @@ class SeawallMiddleware:
                 raise
         finally:
             exchange.end(failed)
-            if _deadline.get() != given:  # it is the same once an answer has begun, outside of all deadlines
-                _deadline.set(given)
+            # First what fails in another context, as that in which the garbage collector ends an abandoned request:
+            # the deadline is put back by its value, which is mostly there already, as an answer has begun.
             _correlation.reset(identity)
+            if _deadline.get() != given:
+                _deadline.set(given)
 
-    def _running(self) -> tuple[Expiries, asyncio.Task[Any]]:
-        """The table of the running loop, and the task: servers run requests in tasks."""
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None  # noqa: S101 - see above
-        if self._expiries.loop is not loop:
-            own = getattr(type(loop), "time", None) is not asyncio.BaseEventLoop.time  # uvloop, virtual time
-            self._expiries = Expiries(loop, loop.time if own else monotonic)
-        return self._expiries, task
+    def _expiries_of(self, loop: asyncio.AbstractEventLoop) -> Expiries:
+        own = getattr(loop.time, "__func__", None) is not asyncio.BaseEventLoop.time  # uvloop, virtual time
+        self._expiries = expiries = Expiries(loop, loop.time if own else monotonic)
+        return expiries
 
     async def _talk(self, scope: Scope, receive: Receive, send: Send) -> None:
         layer, root, began = self._layer, scope.get("root_path", ""), monotonic()
@@ -330,9 +325,8 @@ class _Exchange:
         names, present, ours = layer.names, None, layer.all_headers
         for name, value in headers:
             if name == b"content-type":
-                if value in _JSON:
-                    ours = layer.headers
-            elif name in names:
+                ours = layer.headers if value in _JSON else layer.all_headers
+            if name in names:
                 present = {name for name, _ in headers}
         headers.append((_REQUEST_ID, self.served.correlation.request_id.encode()))
         headers += ours if present is None else [header for header in ours if header[0] not in present]

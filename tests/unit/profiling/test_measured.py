@@ -461,3 +461,22 @@ def test_what_is_no_function_is_refused(bench, function):
 def test_impossible_options_are_refused(options):
     with pytest.raises(OptionError):
         Profiler(**options)
+
+
+def test_what_waits_is_counted_by_whether_it_was_measured_when_it_came(bench):
+    waiting: list[Any] = []
+
+    def count() -> None:
+        if waiting:
+            bench.profiler.served(waiting)
+        waiting.clear()
+
+    bench.profiler.before_statistics(count)
+    waiting += [served()] * 3
+    bench.profiler.stop()
+    waiting += [served()] * 5
+    bench.profiler.start()
+    assert bench.of("GET /things/{id}").count == 3
+    waiting += [served()] * 2
+    bench.profiler.reset()
+    assert bench.names == set()

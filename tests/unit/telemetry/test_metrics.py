@@ -2,6 +2,7 @@
 
 import threading
 import tracemalloc
+from fractions import Fraction
 from typing import Any, cast
 
 import pytest
@@ -45,14 +46,14 @@ def test_prometheus_reads_what_was_counted(open_metrics):
     assert found["took_seconds_sum", frozenset({route})] == pytest.approx(7.65)
 
 
-def test_a_bucket_shows_the_trace_of_one_of_its_values():
+@pytest.mark.parametrize("value", [0.5, 1, Fraction(1, 4)])
+def test_a_bucket_shows_the_trace_of_one_of_its_values(value):
     metrics = Metrics()
-    metrics.histogram("took_seconds", "Time.", buckets=(0.1, 1.0)).labels().observe(
-        0.5, "4bf92f3577b34da6a3ce929d0e0e4736"
-    )
+    series = metrics.histogram("took_seconds", "Time.", buckets=(0.1, 1.0)).labels()
+    series.observe(value, "4bf92f3577b34da6a3ce929d0e0e4736")
     [family] = cast("Any", parse_open_metrics)(expose(metrics, open_metrics=True).decode())
     [shown] = [sample.exemplar for sample in family.samples if sample.exemplar is not None]
-    assert (shown.labels, shown.value) == ({"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}, 0.5)
+    assert (shown.labels, shown.value) == ({"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}, float(value))
     assert b"trace_id" not in expose(metrics)
 
 

@@ -1,17 +1,28 @@
 """Requests that are told of many at once: none is lost, and none waits for long."""
 
 import asyncio
+import io
 import logging
+import os
 import threading
 import time
 from collections.abc import Sequence
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
+from seawall import Seawall
 from seawall.core.correlation import Correlation
+from seawall.settings import Settings
 from seawall.telemetry import catalogue
+from seawall.telemetry.logs import Logs
 from seawall.telemetry.metrics import Metrics
 from seawall.telemetry.requests import AccessLog, RequestBatch, RequestMetrics, ServedLike
+from seawall.telemetry.shared import SharedFolder
 from seawall.telemetry.sink import Sink
 from seawall.web.layer import Served
 
@@ -89,6 +100,73 @@ def test_what_a_loop_that_ended_has_left_is_told_by_the_next_one(told):
         asyncio.run(told.serve())
     asyncio.run(main())
     assert told.batches == [6]
+
+
+def test_a_loop_that_stands_still_keeps_nobody_waiting(told):
+    still = asyncio.new_event_loop()
+    still.run_until_complete(told.serve())
+
+    async def main() -> None:
+        await told.serve()
+        await asyncio.sleep(4 * RequestBatch.PAUSE)
+        assert told.batches == [2]
+
+    asyncio.run(main())
+    still.close()
+
+
+def test_a_request_that_ends_outside_of_any_loop_waits_for_the_next_flush(told):
+    """As one that was abandoned, and is ended by the garbage collector."""
+    told.batch.began()
+    told.batch.ended(served())
+    told.batch.flush()
+    assert (told.batches, told.active.value) == ([1], 0)
+
+
+def test_what_is_told_may_flush_and_serve_meanwhile(told):
+    """A handler of a log line may, and whatever the garbage collector ends."""
+
+    def take(requests: Sequence[ServedLike]) -> None:
+        batch.flush()
+        if len(told.batches) < 3:
+            batch.ended(served())
+        told.take(requests)
+
+    batch = RequestBatch(told.active, [take])
+    batch.ended(served())
+    thread = threading.Thread(target=batch.flush, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert told.batches == [1, 1, 1, 1]
+
+
+def test_one_that_fails_keeps_nothing_from_the_others(told, caplog):
+    def fail(requests: Sequence[ServedLike]) -> None:
+        raise OSError("full")
+
+    batch = RequestBatch(told.active, [fail, told.take])
+    batch.ended(served())
+    batch.ended(served(status=500))
+    batch.flush()
+    assert told.batches == [1, 1]
+    assert [record.message for record in caplog.records] == ["1 requests could not be counted or written down"] * 2
+
+
+def test_what_waits_is_told_of_by_one_process_only(told):
+    told.batch.ended(served())
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        told.batch.flush()
+        os.write(write, bytes(told.batches))
+        os._exit(0)
+    os.close(write)
+    with open(read, "rb") as said:
+        assert said.read() == b""
+    os.waitpid(child, 0)
+    told.batch.flush()
+    assert told.batches == [1]
 
 
 @pytest.mark.usefixtures("eager_threads")
@@ -169,3 +247,18 @@ def test_a_sink_that_is_flushed_writes_what_is_kept_elsewhere(leave):
     leave(sink)
     assert b"".join(written) == b"a\nb\n"
     sink.close()
+
+
+@pytest.mark.parametrize("logs", [True, False])
+def test_the_last_requests_of_a_process_that_ends_are_counted(tmp_path, logs):
+    kept = Logs(stream=io.StringIO()) if logs else None
+    sea = Seawall(service="shop", settings=Settings(metrics_folder=tmp_path / "metrics"), logs=kept)
+
+    async def thing(_request: Request) -> Response:
+        return Response("thing")
+
+    with TestClient(sea.install(Starlette(routes=[Route("/things", thing)]))) as client:
+        for _ in range(5):
+            client.get("/things")
+    found = SharedFolder(tmp_path / "metrics").totals()
+    assert found["http_requests_total"]["GET", "/things", "200"] == [5.0]
