@@ -19,7 +19,7 @@ from seawall.core.options import number
 
 PAUSE = 0.05
 """Seconds in which lines are gathered, so that one write takes many, and the loop gives way to the thread seldom."""
-_BATCH = 1000
+_BATCH = 500
 _AGAIN = 1.0
 _SOON = 0.002
 
