@@ -51,9 +51,11 @@ class Telemetry:
         self._batches: list[RequestBatch] = []
         self._recorders: tuple[Any, ...] = ()
         self._sockets: tuple[Any, ...] = ()
+        metrics.before_scrape(self._tell)  # first: it may write lines that are dropped
         dropped = metrics.declare(catalogue.LOG_LINES_DROPPED).labels()
         if logs is not None:
             lines = metrics.declare(catalogue.LOG_LINES)
+            logs.sink.before_flush(self._tell)
             logs.count = lambda level: lines.labels(level).inc()
             metrics.before_scrape(lambda: dropped.mirror(logs.sink.dropped))
             _configure_structlog()
@@ -115,10 +117,7 @@ class Telemetry:
             recorders.append(LoggedAccess(quiet=quiet))
         batch = RequestBatch(counted.active, takers)
         self._batches.append(batch)
-        self.metrics.before_scrape(batch.flush)
         profiler.before_statistics(batch.flush)
-        if self._logs is not None:
-            self._logs.sink.before_flush(batch.flush)
         self._recorders, self._sockets = (*recorders, batch), (counted,)
 
     def layer(self, events: Events, admission: AdaptiveLimit | None, clock: Clock) -> Any:

@@ -60,7 +60,6 @@ class SeawallMiddleware:
         self.app = app
         self._layer = layer
         self._expiries = Expiries(None, monotonic)
-        self._real_time = layer.clock is SYSTEM_CLOCK
 
     async def __call__(  # noqa: PLR0912 - a function for a part costs as much as the part
         self, scope: Scope, receive: Receive, send: Send
@@ -85,7 +84,7 @@ class SeawallMiddleware:
         # Servers run requests in tasks.
         task: Any = asyncio.current_task(loop) if TASKS is None else TASKS[loop]
         # One look at the clock, where it is the loop's and the layer's, too.
-        until = (began if self._real_time else layer.clock.monotonic()) + seconds
+        until = (began if layer.clock is SYSTEM_CLOCK else layer.clock.monotonic()) + seconds
         given = _deadline.get()
         identity = _correlation.set(work)
         _deadline.set(until if until < given else given)  # noqa: FURB136 - one call less
@@ -126,8 +125,7 @@ class SeawallMiddleware:
 
     async def _talk(self, scope: Scope, receive: Receive, send: Send) -> None:
         layer, root, began = self._layer, scope.get("root_path", ""), monotonic()
-        headers = {name: value for name, value in scope["headers"] if name in _READ}
-        work, caller = _identify(layer, headers, scope)
+        work, caller = _identify(layer, dict(scope["headers"]), scope)
         span = layer.tracer.began(scope, work, caller) if work.sampled and layer.tracer is not None else None
         token = _correlation.set(work)
         for recorder in layer.sockets:
