@@ -21,7 +21,7 @@ from starlette.routing import Route
 from seawall.core import Events, MissingExtraError, OptionError
 from seawall.profiling import LoopStalled, Profiler, ProfileRunningError
 from seawall.telemetry.metrics import Metrics
-from seawall.telemetry.requests import RequestBatch, RequestMetrics
+from seawall.telemetry.requests import RequestBatch, RequestMetrics, Ring
 from seawall.testing import EventRecorder
 from seawall.web.admin import guarded_by
 from seawall.web.layer import Layer
@@ -288,7 +288,7 @@ def test_behind_a_server_routes_are_measured_and_a_client_who_leaves_ends_the_pr
 
     routes = profiling_routes("/admin/profiler", guarded_by(TOKEN), profiler)
     inner = Starlette(routes=[Route("/things/{id}", thing), *routes])
-    batch = RequestBatch(RequestMetrics(Metrics()).active, [profiler.served])
+    batch = RequestBatch(RequestMetrics(Metrics()).active, Ring(), [profiler.served])
     app = SeawallMiddleware(inner, layer=Layer(recorders=[batch], timeout=20.0))
     admin = {"Authorization": f"Bearer {TOKEN}"}
 

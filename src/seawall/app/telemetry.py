@@ -110,12 +110,12 @@ class Telemetry:
         takers = [counted.served]
         if self.settings.enable_profiling:
             takers.append(profiler.served)
-        recorders: list[Any] = [self.ring]
+        recorders: list[Any] = []
         if self._logs is not None and self._logs.json_format:
             takers.append(AccessLog(self._logs.sink.write_all, quiet=quiet, moment=moment).served)
         else:
             recorders.append(LoggedAccess(quiet=quiet))
-        batch = RequestBatch(counted.active, takers)
+        batch = RequestBatch(counted.active, self.ring, takers)
         self._batches.append(batch)
         profiler.before_statistics(batch.flush)
         self._recorders, self._sockets = (*recorders, batch), (counted,)

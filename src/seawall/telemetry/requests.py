@@ -8,7 +8,7 @@ import threading
 import weakref
 from asyncio import AbstractEventLoop, get_running_loop
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, Protocol
@@ -16,7 +16,6 @@ from typing import Any, Protocol
 from seawall.core.correlation import Correlation
 from seawall.telemetry import catalogue
 from seawall.telemetry.metrics import CounterSeries, GaugeSeries, HistogramSeries, Metrics
-from seawall.telemetry.sink import Line
 
 _access = logging.getLogger("seawall.access")
 _logger = logging.getLogger("seawall.requests")
@@ -79,16 +78,17 @@ class ServedLike(Protocol):
 class RequestBatch:
     """Keeps requests that were served for a moment, and tells of many at once, which costs half of telling of each.
 
-    active: how many are under way, which is true at once. takers: told `PAUSE` seconds later, or when there are `MANY`,
-    or at `flush`, which whoever reads what they count calls before. They get requests of one method, route and status
-    each time, at least one, in the order in which they ended.
+    active: how many are under way, which is true at once; `ring`, too, has each at once. takers: told `PAUSE`
+    seconds later, or when there are `MANY`, or at `flush`, which whoever reads what they count calls before. They get
+    requests of one method, route and status each time, at least one, in the order in which they ended.
     """
 
     PAUSE = 0.02
     MANY = 64
 
-    def __init__(self, active: GaugeSeries, takers: Sequence[Callable[[list[Any]], None]]) -> None:
+    def __init__(self, active: GaugeSeries, ring: Ring, takers: Sequence[Callable[[list[Any]], None]]) -> None:
         self._active = active
+        self._keep = ring.requests.append
         self._takers = tuple(takers)
         self._waiting: list[ServedLike] = []
         self._timed: AbstractEventLoop | None = None
@@ -106,6 +106,7 @@ class RequestBatch:
         """One was served. Called on an event loop."""
         active, waiting = self._active, self._waiting
         active.values[active.index] -= 1.0
+        self._keep(served)
         waiting.append(served)
         if len(waiting) >= self.MANY:
             self.flush()
@@ -209,13 +210,12 @@ class RequestMetrics:
 class AccessLog:
     """Writes a line of JSON for each request; probes that are answered well are not worth one.
 
-    write: takes what makes a line and of what, many at once: they are made when they are written, while nobody waits.
-    quiet: paths of probes. moment: the time as text, of seconds of the epoch.
+    write: takes many lines at once. quiet: paths of probes. moment: the time as text, of seconds of the epoch.
     """
 
     def __init__(
         self,
-        write: Callable[[Sequence[Line]], None],
+        write: Callable[[Sequence[bytes]], None],
         *,
         quiet: frozenset[str],
         moment: Callable[[float], str],
@@ -223,28 +223,30 @@ class AccessLog:
         self._write = write
         self._quiet = quiet
         self._moment = moment
-        self._lines: dict[tuple[str, str, int], _Line] = {}
+        self._lines: dict[tuple[str, str, int], _Lines] = {}
 
     def served(self, requests: Sequence[ServedLike]) -> None:
         """Have their lines written. They are of one method, route and status."""
         if _root.level <= logging.INFO:
             first, quiet = requests[0], self._quiet
             key = first.method, first.route, first.status
-            make = (self._lines.get(key) or self._line_of(*key)).of
-            shown = first.status >= _ERROR
-            self._write([(make, served) for served in requests if shown or served.path not in quiet])
+            make = self._lines.get(key) or self._lines_of(*key)
+            if first.status < _ERROR:
+                requests = [served for served in requests if served.path not in quiet]
+            # Here, not in the thread that writes them: what they are made of is at hand still.
+            self._write(make.of(requests))
 
-    def _line_of(self, method: str, route: str, status: int) -> _Line:
-        line = _Line(method, route, status, self._moment)
+    def _lines_of(self, method: str, route: str, status: int) -> _Lines:
+        lines = _Lines(method, route, status, self._moment)
         if len(self._lines) < MOST_SHOWN and method in METHODS:
-            self._lines[method, route, status] = line
-        return line
+            self._lines[method, route, status] = lines
+        return lines
 
 
-class _Line:
-    """Makes lines. What is the same on many is put together once: up to the path, the ids, the path again, the end."""
-
-    __slots__ = ("_begins", "_ends", "_goes_on", "_moment", "_then")
+class _Lines:
+    """Makes lines of one method, route and status. What is the same on all is put together once: up to the path, the
+    ids, the path again, the end.
+    """
 
     def __init__(self, method: str, route: str, status: int, moment: Callable[[float], str]) -> None:
         verb = quoted(method)
@@ -254,16 +256,20 @@ class _Line:
         self._then = f'", "method": {verb}, "route": {quoted(route)}, "path": "'
         self._ends = f'", "status": {status}, "duration_ms": '
 
-    def of(self, served: ServedLike) -> bytes:
-        """The line of one request."""
-        path, work = quoted(served.path)[1:-1], served.correlation
-        took = _decimal(int(served.seconds * 100_000 + 0.5))
-        text = (
-            f'{{"time": "{self._moment(served.at)}{self._begins}{path}{self._goes_on}{work.request_id}", "trace_id": '
-            f'"{work.trace_id}", "span_id": "{work.span_id}{self._then}{path}{self._ends}{took}, "size": '
-            f'{served.size}, "client": {quoted(served.client)}}}\n'
-        )
-        return text.encode()
+    def of(self, requests: Iterable[ServedLike]) -> list[bytes]:
+        """A line for each."""
+        moment, begins, goes_on, then, ends = self._moment, self._begins, self._goes_on, self._then, self._ends
+        lines = []
+        for served in requests:
+            path, work = quoted(served.path)[1:-1], served.correlation
+            took = _decimal(int(served.seconds * 100_000 + 0.5))
+            text = (
+                f'{{"time": "{moment(served.at)}{begins}{path}{goes_on}{work.request_id}", "trace_id": '
+                f'"{work.trace_id}", "span_id": "{work.span_id}{then}{path}{ends}{took}, "size": '
+                f'{served.size}, "client": {quoted(served.client)}}}\n'
+            )
+            lines.append(text.encode())
+        return lines
 
 
 @lru_cache(1024)  # most requests take some hundredths of a millisecond, the same as others
@@ -293,7 +299,6 @@ class Ring:
 
     def __init__(self, most: int = 500) -> None:
         self.requests: deque[ServedLike] = deque(maxlen=most)
-        self.ended = self.requests.append
 
 
 _batches: weakref.WeakSet[RequestBatch] = weakref.WeakSet()

@@ -12,20 +12,16 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from seawall.core import OptionError
 from seawall.core.options import number
 
 PAUSE = 0.05
 """Seconds in which lines are gathered, so that one write takes many, and the loop gives way to the thread seldom."""
-_BATCH = 500
+_BATCH = 2000
 _AGAIN = 1.0
 _SOON = 0.002
-
-
-Line = bytes | tuple[Callable[[Any], bytes], Any]
-"""A line, or a function that makes it and of what."""
 
 
 class Output(Protocol):
@@ -71,29 +67,34 @@ class RotatedFile:
 
     def write(self, data: bytes) -> None:
         """Write all of it, into a new file where this one has been moved away or is full."""
-        if not self._is_at_path():
+        # One call of the system, as after each the thread waits for its turn.
+        size = self._size()
+        if size is None:
             self._open()
-        elif os.fstat(self._file).st_size + len(data) > self._most:
+        elif size + len(data) > self._most:
             self._rotate()
         Descriptor(self._file).write(data)
 
-    def _is_at_path(self) -> bool:
+    def _size(self) -> int | None:
+        """In bytes; None where another file is at its path, or none."""
         try:
-            return os.stat(self._path).st_ino == os.fstat(self._file).st_ino
+            found = os.stat(self._path)
         except FileNotFoundError:
-            return False
+            return None
+        return found.st_size if (found.st_dev, found.st_ino) == self._opened else None
 
     def _open(self) -> None:
         file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
         if self._file >= 0:
             os.close(self._file)
-        self._file = file
+        self._file, found = file, os.fstat(file)
+        self._opened = found.st_dev, found.st_ino
 
     def _rotate(self) -> None:
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
             # Another process may have done it while this one waited, or be about to open the new file.
-            if self._is_at_path() and os.fstat(self._file).st_size:
+            if self._size():
                 for place in range(self._keep - 1, 0, -1):
                     with contextlib.suppress(FileNotFoundError):
                         self._numbered(place).replace(self._numbered(place + 1))
@@ -124,7 +125,7 @@ class Sink:
         self._most = most
         self._few = min(_BATCH, most)
         self._before: list[Callable[[], None]] = []
-        self._lines: deque[Line] = deque()
+        self._lines: deque[bytes] = deque()
         self._wake, self._hurry = threading.Event(), threading.Event()
         self._awake = False
         self._thread: threading.Thread | None = None
@@ -133,27 +134,21 @@ class Sink:
         self._starting = threading.Lock()
         sinks.add(self)
 
-    def write(self, line: Line) -> None:
-        """Take a line, which ends in a newline, or what makes it and of what. Never waits, never raises."""
-        lines = self._lines
-        waiting = len(lines)
-        if waiting >= self._few:
-            if not self._hurry.is_set():
-                self._hurry.set()
-            if waiting >= self._most:
-                self.dropped += 1
-                return
-            line = _made(line)  # the thread can't keep up: made here, it takes less memory and none of its time
-        lines.append(line)
-        if not self._awake:
-            self._rouse()
+    def write(self, line: bytes) -> None:
+        """Take a line, which ends in a newline. Never waits, never raises."""
+        self.write_all((line,))
 
-    def write_all(self, lines: Sequence[Line]) -> None:
-        """Take lines as `write` does, at a fraction of the cost."""
-        if len(self._lines) + len(lines) > self._few:
-            for line in lines:
-                self.write(line)
-        elif lines:
+    def write_all(self, lines: Sequence[bytes]) -> None:
+        """Take several, as `write` does."""
+        waiting = len(self._lines)
+        if waiting + len(lines) > self._few and not self._hurry.is_set():
+            self._hurry.set()
+        if waiting + len(lines) > self._most:
+            room = max(0, self._most - waiting)
+            over = len(lines) - room  # reckoned before it is added, or another thread's may be lost
+            self.dropped += over
+            lines = lines[:room]
+        if lines:
             self._lines.extend(lines)
             if not self._awake:
                 self._rouse()
@@ -234,35 +229,18 @@ class Sink:
 
     def _write_some(self) -> None:
         take = self._lines.popleft
-        batch = list[Line]()
+        batch = list[bytes]()
         with contextlib.suppress(IndexError):  # another thread may write, too
             batch += (take() for _ in range(min(len(self._lines), _BATCH)))
         lines = len(batch)
         try:
-            self._output.write(_joined(batch))
+            self._output.write(b"".join(batch))
         except (OSError, ValueError):  # a full disk, a closed pipe
             self.dropped += lines
             if not self._closing:
                 time.sleep(_AGAIN)
         else:
             self.written += lines
-
-
-def _joined(batch: list[Line]) -> bytes:
-    try:
-        return b"".join([line if type(line) is bytes else line[0](line[1]) for line in batch])  # type: ignore[operator]
-    except Exception:  # noqa: BLE001 - one of them; the others are written
-        return b"".join(map(_made, batch))
-
-
-def _made(line: Line) -> bytes:
-    if isinstance(line, bytes):
-        return line
-    make, of = line
-    try:
-        return make(of)
-    except Exception:  # noqa: BLE001 - the thread must live
-        return f"a log line could not be made of a {type(of).__name__}\n".encode()
 
 
 sinks: weakref.WeakSet[Sink] = weakref.WeakSet()

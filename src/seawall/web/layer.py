@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -109,13 +109,26 @@ class Layer:
     clock: Clock = SYSTEM_CLOCK
     all_headers: tuple[tuple[bytes, bytes], ...] = field(init=False)
     names: frozenset[bytes] = field(init=False)
-    begins: tuple[Callable[[], object], ...] = field(init=False)
-    ends: tuple[Callable[[Served], object], ...] = field(init=False)
+    began: Callable[[], object] = field(init=False)
+    ended: Callable[[Served], object] = field(init=False)
 
     def __post_init__(self) -> None:
         told: Sequence[Any] = self.recorders
-        begins = tuple(recorder.began for recorder in told if hasattr(recorder, "began"))
         object.__setattr__(self, "all_headers", self.headers + self.page_headers)
         object.__setattr__(self, "names", frozenset(name for name, _ in self.all_headers))
-        object.__setattr__(self, "begins", begins)
-        object.__setattr__(self, "ends", tuple(recorder.ended for recorder in self.recorders))
+        object.__setattr__(self, "began", _all(recorder.began for recorder in told if hasattr(recorder, "began")))
+        object.__setattr__(self, "ended", _all(recorder.ended for recorder in told))
+
+
+def _all(functions: Iterable[Callable[..., object]]) -> Callable[..., object]:
+    """A function that calls all of them; where there is but one, that one."""
+    first, *others = [*functions] or [lambda *_: None]
+    if not others:
+        return first
+
+    def call(*given: object) -> None:
+        first(*given)
+        for other in others:
+            other(*given)
+
+    return call

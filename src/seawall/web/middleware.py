@@ -27,8 +27,6 @@ from seawall.web.trace_context import TRACEPARENT, parent_of
 REQUEST_ID_HEADER = "x-request-id"
 _correlation, _deadline = correlation.current, deadline.current
 _REQUEST_ID, _ASKED = REQUEST_ID_HEADER.encode(), deadline.HEADER.encode()
-_READ = frozenset({_REQUEST_ID, TRACEPARENT, _ASKED, b"content-length"})
-"""The headers that the layer itself looks at."""
 _JSON = frozenset({b"application/json", b"application/problem+json"})
 _BY_THE_SERVER = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
 """Messages with a body that the server reads itself: of what size is not told."""
@@ -61,21 +59,18 @@ class SeawallMiddleware:
         self._layer = layer
         self._expiries = Expiries(None, monotonic)
 
-    async def __call__(  # noqa: PLR0912 - a function for a part costs as much as the part
-        self, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or websocket."""
         if scope["type"] != "http":
             await (self._talk if scope["type"] == "websocket" else self.app)(scope, receive, send)
             return
         layer, began = self._layer, monotonic()
-        headers = {name: value for name, value in scope["headers"] if name in _READ}
+        headers = dict(scope["headers"])
         work, caller = _identify(layer, headers, scope)
         exchange = _exchange(layer, scope, receive, send, work)
         exchange.began = began
         served = exchange.served
-        for tell in layer.begins:
-            tell()
+        layer.began()
         if work.sampled and layer.tracer is not None:
             exchange.span = layer.tracer.began(scope, work, caller)
         seconds = _asked(headers[_ASKED], layer.timeout) if _ASKED in headers else layer.timeout
@@ -172,12 +167,11 @@ def _handshake(message: Message) -> int:
 def _identify(layer: Layer, headers: Mapping[bytes, bytes], scope: Scope) -> tuple[Correlation, str | None]:
     """What a request is called, and the span that asked for it."""
     work = _new(Correlation)
-    drawn_ids = random.getrandbits(192).to_bytes(24).hex()  # once for both
-    work.span_id = drawn_ids[32:]
+    work.span_id = random.getrandbits(64).to_bytes(8).hex()
     work.fields = None
     parent = parent_of(scope["headers"]) if TRACEPARENT in headers else None
     if parent is None:
-        work.trace_id = drawn_ids[:32]
+        work.trace_id = random.getrandbits(128).to_bytes(16).hex()
         work.drawn = True
         work.trace_state = ""
         work.sampled = layer.tracer is not None and layer.tracer.sample()
@@ -198,7 +192,6 @@ def _exchange(layer: Layer, scope: Scope, receive: Receive, send: Send, work: Co
     self._send = send
     self._root = scope.get("root_path", "")
     self._received = 0
-    self._timed = True
     self._expired = self._late = self._disconnected = self._recorded = False
     self.release = self.span = self.timer = None
     self.nested = SERVED in scope
@@ -229,7 +222,6 @@ class _Exchange:
     _root: str
     _scope: Scope
     _send: Send
-    _timed: bool
     began: float
     cancelling: int
     expiries: Expiries
@@ -242,7 +234,7 @@ class _Exchange:
 
     def end(self, failed: BaseException | None) -> None:
         """It is over."""
-        if self._timed:
+        if not self.served.status:
             self._out_of_time()
         if self.release is not None:
             self.release(self._late or self._expired)
@@ -292,12 +284,10 @@ class _Exchange:
 
     def _out_of_time(self) -> bool:
         """Whether the deadline has ended it; it is measured no longer."""
-        if self._timed:
-            self._timed = False
-            if self.timer is not None:
-                self.timer.cancel()
-            else:
-                self.expiries.calls.pop(self, None)
+        if self.timer is not None:
+            self.timer.cancel()
+        else:
+            self.expiries.calls.pop(self, None)
         return self._expired
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -371,8 +361,7 @@ class _Exchange:
         served = self.served
         served.seconds = monotonic() - self.began
         served.route = template_of(self._scope, self._root)
-        for ended in self._layer.ends:
-            ended(served)
+        self._layer.ended(served)
         if self.span is not None:
             self.span.ended(served, error)
 

@@ -21,7 +21,7 @@ from seawall.settings import Settings
 from seawall.telemetry import catalogue
 from seawall.telemetry.logs import Logs
 from seawall.telemetry.metrics import Metrics
-from seawall.telemetry.requests import AccessLog, RequestBatch, RequestMetrics, ServedLike
+from seawall.telemetry.requests import AccessLog, RequestBatch, RequestMetrics, Ring, ServedLike
 from seawall.telemetry.shared import SharedFolder
 from seawall.telemetry.sink import Sink
 from seawall.web.layer import Served
@@ -38,7 +38,7 @@ class Told:
     def __init__(self) -> None:
         self.batches: list[int] = []
         self.active = RequestMetrics(Metrics()).active
-        self.batch = RequestBatch(self.active, [self.take])
+        self.batch = RequestBatch(self.active, Ring(), [self.take])
 
     def take(self, requests: Sequence[ServedLike]) -> None:
         self.batches.append(len(requests))
@@ -132,7 +132,7 @@ def test_what_is_told_may_flush_and_serve_meanwhile(told):
             batch.ended(served())
         told.take(requests)
 
-    batch = RequestBatch(told.active, [take])
+    batch = RequestBatch(told.active, Ring(), [take])
     batch.ended(served())
     thread = threading.Thread(target=batch.flush, daemon=True)
     thread.start()
@@ -145,7 +145,7 @@ def test_one_that_fails_keeps_nothing_from_the_others(told, caplog):
     def fail(requests: Sequence[ServedLike]) -> None:
         raise OSError("full")
 
-    batch = RequestBatch(told.active, [fail, told.take])
+    batch = RequestBatch(told.active, Ring(), [fail, told.take])
     batch.ended(served())
     batch.ended(served(status=500))
     batch.flush()
@@ -187,7 +187,9 @@ def test_none_is_lost_or_told_of_twice_between_threads(told):
 
 def test_those_of_one_route_and_status_are_told_of_together(told):
     seen: list[list[tuple[str, int]]] = []
-    batch = RequestBatch(told.active, [lambda requests: seen.append([(each.path, each.status) for each in requests])])
+    batch = RequestBatch(
+        told.active, Ring(), [lambda requests: seen.append([(each.path, each.status) for each in requests])]
+    )
 
     async def main() -> None:
         for path, status in (("/a", 200), ("/b", 500), ("/c", 200), ("/d", 500)):

@@ -46,6 +46,31 @@ def test_while_the_output_stalls_nobody_waits_and_what_is_too_much_is_counted():
     os.close(writing)
 
 
+def test_of_lines_that_come_at_once_those_are_kept_for_which_there_is_room():
+    class Stalled:
+        def __init__(self) -> None:
+            self.begun, self.going = threading.Event(), threading.Event()
+            self.data = b""
+
+        def write(self, data: bytes) -> None:
+            self.begun.set()
+            assert self.going.wait(10)
+            self.data += data
+
+    output = Stalled()
+    sink = Sink(output, most=5)
+    sink.write(b"0\n")
+    assert output.begun.wait(5)
+    sink.write_all([b"1\n", b"2\n", b"3\n"])
+    sink.write_all([b"4\n", b"5\n", b"6\n", b"7\n"])
+    sink.write_all([b"8\n"])
+    sink.write_all([])
+    output.going.set()
+    assert sink.flush()
+    assert (output.data, sink.written, sink.dropped) == (b"0\n1\n2\n3\n4\n5\n", 6, 3)
+    sink.close()
+
+
 def test_a_flush_waits_for_the_lines_that_are_being_written():
     class Slow:
         def write(self, data: bytes) -> None:
@@ -82,28 +107,6 @@ def test_a_line_after_a_close_that_took_too_long_is_written():
         sink.write(b"%d\n" % number)
     sink.close()
     assert output.data == b"1\n2\n3\n4\n5\n"
-
-
-def test_lines_are_made_when_they_are_written_and_one_that_cannot_be_costs_no_other():
-    class Kept:
-        data = b""
-
-        def write(self, data: bytes) -> None:
-            self.data += data
-
-    def fails(of: object) -> bytes:
-        raise KeyError("the-inner-detail")
-
-    output = Kept()
-    sink = Sink(output)
-    for number in range(3000):  # more than the thread is left to make
-        sink.write((lambda of: b"%d\n" % of, number))
-    sink.write((fails, None))
-    sink.write(b"last\n")
-    sink.close()
-    lines = output.data.splitlines()
-    assert lines[:3000] == [b"%d" % number for number in range(3000)]
-    assert lines[3000:] == [b"a log line could not be made of a NoneType", b"last"]
 
 
 def test_a_pipe_that_nobody_reads_any_more_costs_the_lines_alone():
