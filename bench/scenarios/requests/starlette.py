@@ -5,7 +5,7 @@ from statistics import median
 from typing import Any
 
 from bench.children import ChildError
-from bench.layers import Layer, failed, layers
+from bench.layers import SERVER_CORE, Layer, failed, layers
 from bench.measure import Timing
 from bench.model import Column, Figure, Head, Row, Table, ordered
 from bench.requests_shape import CALLED, SAMPLED
@@ -21,11 +21,10 @@ _HEAD = Head(
     title="A request of a Starlette app",
     what="`/x/{id}`, answered with plain text; the app is called as a server calls it, one request after another, "
     f"each with another id and a browser's headers, and one in {CALLED} with its caller's `traceparent`. Each "
-    "contender is in a process of its own; all take turns, and are started anew after some rounds. Log lines go to "
-    "files. CPU time of the whole process, with its threads, until all is written and sent; in its thread: above bare, "
-    "of the thread that serves alone. Who "
-    f"traces records {SAMPLED:.0%} and sends them to a server beside it, once a lap; who reports errors has none to "
-    "report.",
+    "contender is in a process of its own, all on one core; all take turns, and are started anew after some rounds. "
+    "Log lines go to files. CPU time of the whole process, with its threads, until all is written and sent; in its "
+    f"thread: above bare, of the thread that serves alone. Who traces records {SAMPLED:.0%} and sends them to a server "
+    "beside it, once a lap; who reports errors has none to report.",
 )
 
 
@@ -82,7 +81,7 @@ async def run(bench: Run) -> Table:
     tick = bench.bar(bench.plan.rounds)
     known, gone = dict[str, _Laps](), dict[str, Row]()
     for rounds in bench.plan.shares(bench.plan.rounds):
-        with layers(bench, "starlette", "bench.contender") as (ready, absent):
+        with layers(bench, "starlette", "bench.contender", core=SERVER_CORE) as (ready, absent):
             gone |= {row.name: row for row in absent}
             running = []
             for layer in ready:
