@@ -118,7 +118,7 @@ class Telemetry:
         batch = RequestBatch(counted.active, self.ring, takers)
         self._batches.append(batch)
         profiler.before_statistics(batch.flush)
-        self._recorders, self._sockets = (*recorders, batch), (counted,)
+        self._recorders, self._sockets = (batch, *recorders), (counted,)
 
     def layer(self, events: Events, admission: AdaptiveLimit | None, clock: Clock) -> Any:
         """What the middleware does."""

@@ -7,7 +7,7 @@ import os
 import threading
 import weakref
 from asyncio import AbstractEventLoop, get_running_loop
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
@@ -137,13 +137,9 @@ class RequestBatch:
         # Other threads may append meanwhile, behind what is taken.
         batch = self._waiting[:]
         del self._waiting[: len(batch)]
-        alike: dict[tuple[str, str, int], list[ServedLike]] = {}
+        alike: dict[tuple[str, str, int], list[ServedLike]] = defaultdict(list)
         for served in batch:
-            key = served.method, served.route, served.status
-            if key in alike:
-                alike[key].append(served)
-            else:
-                alike[key] = [served]
+            alike[served.method, served.route, served.status].append(served)
         for requests in alike.values():
             for take in self._takers:
                 try:
@@ -230,11 +226,12 @@ class AccessLog:
         if _root.level <= logging.INFO:
             first, quiet = requests[0], self._quiet
             key = first.method, first.route, first.status
-            make = self._lines.get(key) or self._lines_of(*key)
+            lines = self._lines.get(key) or self._lines_of(*key)
             if first.status < _ERROR:
                 requests = [served for served in requests if served.path not in quiet]
-            # Here, not in the thread that writes them: what they are made of is at hand still.
-            self._write(make.of(requests))
+            if requests:
+                # Made here, not in the thread that writes them: what they are made of is at hand still.
+                self._write(lines.of(requests))
 
     def _lines_of(self, method: str, route: str, status: int) -> _Lines:
         lines = _Lines(method, route, status, self._moment)
@@ -261,14 +258,17 @@ class _Lines:
         moment, begins, goes_on, then, ends = self._moment, self._begins, self._goes_on, self._then, self._ends
         lines = []
         for served in requests:
-            path, work = quoted(served.path)[1:-1], served.correlation
-            took = _decimal(int(served.seconds * 100_000 + 0.5))
-            text = (
-                f'{{"time": "{moment(served.at)}{begins}{path}{goes_on}{work.request_id}", "trace_id": '
-                f'"{work.trace_id}", "span_id": "{work.span_id}{then}{path}{ends}{took}, "size": '
-                f'{served.size}, "client": {quoted(served.client)}}}\n'
-            )
-            lines.append(text.encode())
+            try:
+                path, work = quoted(served.path)[1:-1], served.correlation
+                took = _decimal(int(served.seconds * 100_000 + 0.5))
+                text = (
+                    f'{{"time": "{moment(served.at)}{begins}{path}{goes_on}{work.request_id}", "trace_id": '
+                    f'"{work.trace_id}", "span_id": "{work.span_id}{then}{path}{ends}{took}, "size": '
+                    f'{served.size}, "client": {quoted(served.client)}}}\n'
+                )
+                lines.append(text.encode())
+            except Exception:  # one that a server told nonsense of costs no other its line
+                _logger.exception("the line of a request could not be made")
         return lines
 
 

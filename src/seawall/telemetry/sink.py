@@ -19,7 +19,10 @@ from seawall.core.options import number
 
 PAUSE = 0.05
 """Seconds in which lines are gathered, so that one write takes many, and the loop gives way to the thread seldom."""
-_BATCH = 2000
+_BATCH = 500
+"""Lines that are written at once, and lost together where the output fails."""
+_MANY = 2000
+"""So many that wait end the pause."""
 _AGAIN = 1.0
 _SOON = 0.002
 
@@ -67,7 +70,7 @@ class RotatedFile:
 
     def write(self, data: bytes) -> None:
         """Write all of it, into a new file where this one has been moved away or is full."""
-        # One call of the system, as after each the thread waits for its turn.
+        # One look at it, as after each call of the system the thread waits for its turn.
         size = self._size()
         if size is None:
             self._open()
@@ -85,10 +88,14 @@ class RotatedFile:
 
     def _open(self) -> None:
         file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        try:
+            found = os.fstat(file)
+        except OSError:
+            os.close(file)
+            raise
         if self._file >= 0:
             os.close(self._file)
-        self._file, found = file, os.fstat(file)
-        self._opened = found.st_dev, found.st_ino
+        self._file, self._opened = file, (found.st_dev, found.st_ino)
 
     def _rotate(self) -> None:
         fcntl.flock(self._file, fcntl.LOCK_EX)
@@ -123,7 +130,7 @@ class Sink:
         self.written = 0
         self._output = output
         self._most = most
-        self._few = min(_BATCH, most)
+        self._many = min(_MANY, most)
         self._before: list[Callable[[], None]] = []
         self._lines: deque[bytes] = deque()
         self._wake, self._hurry = threading.Event(), threading.Event()
@@ -141,11 +148,11 @@ class Sink:
     def write_all(self, lines: Sequence[bytes]) -> None:
         """Take several, as `write` does."""
         waiting = len(self._lines)
-        if waiting + len(lines) > self._few and not self._hurry.is_set():
-            self._hurry.set()
-        if waiting + len(lines) > self._most:
+        if waiting + len(lines) > self._many:
+            if not self._hurry.is_set():
+                self._hurry.set()
             room = max(0, self._most - waiting)
-            over = len(lines) - room  # reckoned before it is added, or another thread's may be lost
+            over = max(0, len(lines) - room)  # reckoned before it is added, or another thread's may be lost
             self.dropped += over
             lines = lines[:room]
         if lines:

@@ -30,7 +30,7 @@ class Served:
 
 
 class Recorder(Protocol):
-    """Is told of requests: counts them, writes them down, keeps them to be looked at.
+    """Is told of requests: counts them, writes them down.
 
     One that has a method `began` is told of each request that comes, too.
     """
@@ -92,7 +92,7 @@ class Layer:
     body_limit: the bytes a request's body may have. headers: on every response that doesn't set them itself;
     page_headers: likewise, but not on JSON, which no browser shows as a page. client: who sent a request.
     recorders, sockets: told of each request and websocket. admission: sheds load, except from `exempt` paths.
-    tracer: records traces. problems: answers errors.
+    tracer: records traces. problems: answers errors. began, ended: tell all recorders.
     """
 
     timeout: float = 60.0
@@ -109,8 +109,8 @@ class Layer:
     clock: Clock = SYSTEM_CLOCK
     all_headers: tuple[tuple[bytes, bytes], ...] = field(init=False)
     names: frozenset[bytes] = field(init=False)
-    began: Callable[[], object] = field(init=False)
-    ended: Callable[[Served], object] = field(init=False)
+    began: Callable[[], object] = field(init=False, repr=False, compare=False)
+    ended: Callable[[Served], object] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         told: Sequence[Any] = self.recorders
@@ -122,7 +122,7 @@ class Layer:
 
 def _all(functions: Iterable[Callable[..., object]]) -> Callable[..., object]:
     """A function that calls all of them; where there is but one, that one."""
-    first, *others = [*functions] or [lambda *_: None]
+    first, *others = [*functions] or [_nothing]
     if not others:
         return first
 
@@ -132,3 +132,7 @@ def _all(functions: Iterable[Callable[..., object]]) -> Callable[..., object]:
             other(*given)
 
     return call
+
+
+def _nothing(*_: object) -> None:
+    """Nobody is told."""

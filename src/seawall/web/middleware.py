@@ -234,7 +234,7 @@ class _Exchange:
 
     def end(self, failed: BaseException | None) -> None:
         """It is over."""
-        if not self.served.status:
+        if not self.served.status:  # else it was measured until the answer began
             self._out_of_time()
         if self.release is not None:
             self.release(self._late or self._expired)

@@ -1,12 +1,15 @@
 """Requests that are told of many at once: none is lost, and none waits for long."""
 
 import asyncio
+import dataclasses
 import io
+import json
 import logging
 import os
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -233,6 +236,17 @@ def test_each_has_its_line_but_probes_that_are_answered_well(caplog):
         *(b"/%d" % number for number in range(2_500)), b"/health",
     ]  # fmt: skip
     sink.close()
+
+
+def test_a_line_that_cannot_be_made_costs_no_other(caplog):
+    caplog.set_level(logging.INFO)
+    written: list[bytes] = []
+    log = AccessLog(written.extend, quiet=frozenset(), moment=lambda _at: "now")
+    gone: Any = None
+    nonsense = dataclasses.replace(served("/2"), client=gone)
+    log.served([served("/1"), nonsense, served("/3")])
+    assert [json.loads(line)["path"] for line in written] == ["/1", "/3"]
+    assert "could not be made" in caplog.text
 
 
 @pytest.mark.parametrize("leave", [Sink.flush, Sink.close])
