@@ -59,3 +59,34 @@ class Journal:
         for change in changes:
             if (known := self._changes.get((change.key, change.tag))) is None or known.version < change.version:
                 self._changes[change.key, change.tag] = change
+
+
+class Recent:
+    """The last change of each key and tag that the tier was told of, for one that has lost what it had.
+
+    Of more than `MOST` it knows only that all is void, and of none for longer than `KEPT_FOR` seconds.
+    """
+
+    MOST = 10_000
+    KEPT_FOR = 60.0
+
+    __slots__ = ("_changes", "_forgotten")
+
+    def __init__(self) -> None:
+        self._changes: dict[tuple[str | None, str | None], tuple[float, Change]] = {}
+        self._forgotten: tuple[float, Change] | None = None
+
+    def add(self, now: float, version: int, *, key: str | None = None, tag: str | None = None) -> None:
+        """It was told of a change."""
+        _, known = self._changes.pop((key, tag), (now, None))
+        newest = version if known is None else max(version, known.version)
+        self._changes[key, tag] = now, Change(newest, key=key, tag=tag)
+        if len(self._changes) > self.MOST:
+            at, oldest = self._changes.pop(next(iter(self._changes)))
+            void = oldest.version if self._forgotten is None else max(oldest.version, self._forgotten[1].version)
+            self._forgotten = at, Change(void, tag=EVERYTHING)
+
+    def changes(self, now: float) -> list[Change]:
+        """What it is told again."""
+        known = [*self._changes.values(), *(() if self._forgotten is None else (self._forgotten,))]
+        return [change for at, change in known if at >= now - self.KEPT_FOR]

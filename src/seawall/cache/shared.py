@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -21,7 +20,7 @@ from typing import Any
 from seawall.cache import events as facts
 from seawall.cache.collaborators import Breaker, Consistency, guarded
 from seawall.cache.flight import Flight
-from seawall.cache.journal import EVERYTHING, Journal, Versions
+from seawall.cache.journal import EVERYTHING, Journal, Recent, Versions
 from seawall.cache.memory import MemoryTier
 from seawall.cache.record import Record
 from seawall.cache.tier import Change, Tier, TierUnavailableError
@@ -30,9 +29,6 @@ from seawall.core import Clock, Events
 _logger = logging.getLogger("seawall.cache")
 MOST_TAGS = 100_000
 """Invalidations remembered; beyond that they are forgotten and asked for anew."""
-RECENT = 10_000
-RECENT_FOR = 60.0
-"""How many changes, and of how many seconds, are told again to a server that has lost what it had."""
 COMPARE_FOR = 0.1
 """Seconds for which two clocks that were compared are taken to run alike."""
 RETRY_AFTER = 0.2
@@ -78,7 +74,7 @@ class Shared:
         self._gap = False
         self.consistency: Consistency | None = None
         self._announced: str | None = None
-        self._recent: deque[tuple[float, Change]] = deque(maxlen=RECENT)
+        self._recent = Recent()
         self._away_since: float | None = None
         self._returning: asyncio.Task[None] | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -265,8 +261,7 @@ class Shared:
         self._gap = self._gap or not gapless
         if wiped:
             # What others did not hear of while they were away, the server can't tell them any more.
-            oldest = self.clock.monotonic() - RECENT_FOR
-            self.journal.put_back([change for at, change in self._recent if at >= oldest])
+            self.journal.put_back(self._recent.changes(self.clock.monotonic()))
         self._end_return()
         if len(self.journal):
             self._returning = asyncio.get_running_loop().create_task(self._return())
@@ -294,6 +289,9 @@ class Shared:
                     self.journal.put_back(changes)
                     raise
                 replayed += len(changes)
+                now = self.clock.monotonic()
+                for change in changes:
+                    self._recent.add(now, change.version, key=change.key, tag=change.tag)
         except Exception as error:
             if not isinstance(error, TierUnavailableError):
                 _logger.exception("cache %s: the journal can't be replayed; all is void in its place", self.name)
@@ -376,7 +374,7 @@ class Shared:
                 self.errors += 1
             else:
                 self.versions.saw(made)
-                self._recent.append((self.clock.monotonic(), Change(made, key=key, tag=tag)))
+                self._recent.add(self.clock.monotonic(), made, key=key, tag=tag)
                 return made
         record = None if record is None else record._replace(version=version)
         self.journal.add(Change(version, key=key, tag=tag, record=record, keep=keep))

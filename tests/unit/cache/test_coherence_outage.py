@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from seawall.cache import Cache, MemoryTier
+from seawall.cache.journal import Recent
 from seawall.cache.tier import Held
 from seawall.testing import FaultyTier, Reset, Store, StoreTier
 from tests.unit.cache.conftest import Source, heard, line
@@ -80,6 +81,43 @@ class TestOutage:
             await a.set("k", "earlier")
             await asyncio.sleep(1.0)
             await b.delete("k")
+            line(b).cut()
+            store.wipe()
+            line(a).mend()
+            await asyncio.sleep(0.01)
+            line(b).mend()
+            await asyncio.sleep(0.01)
+            assert [await cache.get("k") for cache in (a, b)] == [None, None]
+
+        play(scene)
+
+    def test_even_if_it_was_told_late_and_the_server_has_forgotten_it(self, play, store):
+        async def scene(a: Cache, b: Cache) -> None:
+            line(a).cut()
+            line(b).cut()
+            await a.set("k", "earlier")
+            await asyncio.sleep(1.0)
+            await b.delete("k")
+            line(b).mend()
+            await asyncio.sleep(0.01)
+            line(b).cut()
+            store.wipe()
+            line(a).mend()
+            await asyncio.sleep(0.01)
+            line(b).mend()
+            await asyncio.sleep(0.01)
+            assert [await cache.get("k") for cache in (a, b)] == [None, None]
+
+        play(scene)
+
+    def test_even_if_it_has_forgotten_more_than_is_remembered_here(self, play, store):
+        async def scene(a: Cache, b: Cache) -> None:
+            line(a).cut()
+            await a.set("k", "earlier")
+            await asyncio.sleep(1.0)
+            await b.delete("k")
+            for number in range(Recent.MOST):
+                await b.delete(f"k:{number}")
             line(b).cut()
             store.wipe()
             line(a).mend()
