@@ -171,6 +171,8 @@ class Sink:
             function()
         # In the order in which the thread leaves them, so that no line is between two of them unseen.
         while self._lines or self._awake or self._writing:
+            if self._thread is None:
+                self._start()  # one that ended may not have been followed yet
             if self._thread is None or time.monotonic() > until:
                 return False
             self._hurry.set()
@@ -213,8 +215,11 @@ class Sink:
             if self._thread is None:
                 # A daemon: a stalled output must not keep a process from ending. `close` waits for the rest.
                 thread = threading.Thread(target=self._run, name="seawall-logs", daemon=True)
-                with contextlib.suppress(RuntimeError):  # the process ends: `close` writes what waits
+                try:
                     thread.start()
+                except RuntimeError:  # the process ends, and `close` writes what waits; or the next line tries again
+                    self._awake = False
+                else:
                     self._thread = thread
 
     def _run(self) -> None:

@@ -109,6 +109,54 @@ def test_a_line_after_a_close_that_took_too_long_is_written():
     assert output.data == b"1\n2\n3\n4\n5\n"
 
 
+def test_a_flush_waits_while_one_thread_takes_over_from_another():
+    class Stalled:
+        def __init__(self) -> None:
+            self.begun, self.going = threading.Event(), threading.Event()
+
+        def write(self, data: bytes) -> None:
+            self.begun.set()
+            assert self.going.wait(10)
+
+    class SlowlyTakenOver(Sink):
+        def _start(self) -> None:
+            if threading.current_thread() is not threading.main_thread():
+                going_on.set()
+                time.sleep(0.05)
+            super()._start()
+
+    going_on = threading.Event()
+    output = Stalled()
+    sink = SlowlyTakenOver(output)
+    sink.write(b"1\n")
+    assert output.begun.wait(5)
+    sink.close(timeout=0.0)
+    sink.write(b"2\n")
+    output.going.set()
+    assert going_on.wait(5)
+    assert sink.flush()
+    sink.close()
+    assert sink.written == 2
+
+
+def test_a_thread_that_could_not_be_started_is_tried_again(monkeypatch):
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    reading, writing = os.pipe()
+    sink = Sink(Descriptor(writing))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        sink.write(b"1\n")
+        assert not sink.flush()
+    sink.write(b"2\n")
+    assert sink.flush()
+    assert os.read(reading, 10) == b"1\n2\n"
+    sink.close()
+    os.close(reading)
+    os.close(writing)
+
+
 def test_a_pipe_that_nobody_reads_any_more_costs_the_lines_alone():
     reading, writing = os.pipe()
     os.close(reading)
