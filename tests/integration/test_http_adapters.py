@@ -1,6 +1,7 @@
 """The httpx2 transport and the requests adapter, against a real server; one suite for both."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +12,8 @@ import requests
 
 from seawall.core import Events, deadline
 from seawall.resilience import (
+    AIMD,
+    AdaptiveLimit,
     CallTimeoutError,
     CircuitBreaker,
     CircuitOpenError,
@@ -172,12 +175,28 @@ def test_passed_deadline_sends_nothing(server: ScriptedServer, send: Send) -> No
     assert server.asked == []
 
 
-def test_hanging_server_is_cut_by_the_timeout(send: Send) -> None:
-    import socket
+CUT = (CallTimeoutError, httpx2.TimeoutException, requests.Timeout)
 
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        began = time.monotonic()
-        with pytest.raises((CallTimeoutError, httpx2.TimeoutException, requests.Timeout)):
-            send(Pipeline("p", Timeout(0.3)), "GET", url)
-        assert time.monotonic() - began < 2.0
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_hanging_server_is_cut_by_the_timeout(silent: str, send: Send) -> None:
+    breaker = CircuitBreaker.consecutive(failures=1, on=CUT)
+    began = time.monotonic()
+    with pytest.raises(CUT):
+        send(Pipeline("p", breaker, Timeout(0.3)), "GET", silent)
+    assert time.monotonic() - began < 2.0
+    assert breaker.state == "open"
+
+
+def test_an_impatient_caller_of_a_hanging_server_opens_no_breaker(silent: str, send: Send) -> None:
+    breaker = CircuitBreaker.consecutive(failures=1, on=CUT)
+    limit = AdaptiveLimit(AIMD(initial=20))
+    with deadline.within(0.1), pytest.raises(CUT):
+        send(Pipeline("p", breaker, limit, Timeout(10.0)), "GET", silent)
+    assert (breaker.state, breaker.statistics().failed) == ("closed", 0)
+    assert limit.statistics().limit == 20
