@@ -11,6 +11,9 @@ from podcasts.child import announce, end_asked
 from podcasts.config import ConfigError
 from seawall.settings import SettingsError
 
+KEEP_ALIVE = 75
+"""Seconds an idle connection is kept: longer than callers keep one, or a request may meet its end under way."""
+
 
 async def serve(*, port: int, until_stdin_closes: bool) -> None:
     """Serve until SIGTERM or SIGINT, or until standard input ends; prints one line of JSON with the address."""
@@ -18,7 +21,10 @@ async def serve(*, port: int, until_stdin_closes: bool) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port))
-        server = uvicorn.Server(uvicorn.Config(create(), log_config=None, lifespan="on", timeout_graceful_shutdown=2))
+        config = uvicorn.Config(
+            create(), log_config=None, lifespan="on", timeout_graceful_shutdown=2, timeout_keep_alive=KEEP_ALIVE
+        )
+        server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has only a flag
             await asyncio.sleep(0.01)

@@ -24,6 +24,7 @@ from seawall.resilience import (
     Bulkhead,
     CircuitBreaker,
     CircuitState,
+    DeadlineExceededError,
     Fallback,
     Pipeline,
     RejectedError,
@@ -187,8 +188,10 @@ def failed(error: BaseException) -> bool:
 
 
 def failed_or_rejected(error: BaseException) -> bool:
-    """Whether another provider should be asked: this one failed, or its pipeline refused to call it."""
-    return failed(error) or isinstance(error, RejectedError)
+    """Whether another provider should be asked: this one failed, or its pipeline refused to call it. Not where that is
+    because the caller's time is up: his answer is a 504, whoever is well.
+    """
+    return not isinstance(error, DeadlineExceededError) and (failed(error) or isinstance(error, RejectedError))
 
 
 def prompt(campaign: Campaign, podcast: Podcast, sponsor: Sponsor) -> str:

@@ -1,13 +1,21 @@
 """Journeys through the podcast service, as its users and operators take them."""
 
+import asyncio
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from podcasts.config import Config
+from podcasts.copywriting import Copywriter
+from podcasts.models import Campaign, Podcast, Sponsor
+from seawall import Seawall
+from seawall.core import deadline
+from seawall.resilience import DeadlineExceededError
 from tests.journeys.conftest import TOKEN, Service
 
 WRITERS = ("openai", "anthropic", "deepseek", "replicate")
@@ -95,6 +103,21 @@ def test_callers_deadline_bounds_the_whole_request(service):
     assert answer.status_code == 504
     assert answer.json()["type"] == "urn:seawall:problem:deadline-exceeded"
     assert service.stubs.requests()["openai"]["received"] == before + 1
+
+
+def test_a_deadline_that_has_passed_is_no_providers_fault():
+    copywriter = Copywriter(Seawall(service="podcasts"), Config.from_env({}))
+    podcast = Podcast(title="Deep Sea Tales", host="Mia", email="mia@show.example")
+    sponsor = Sponsor(name="Acme Coffee", email="ads@acme.example", product="coffee")
+    campaign = Campaign(podcast_id=podcast.id, sponsor_id=sponsor.id, budget=Decimal(10), promo_code="DEEP20")
+
+    async def write() -> None:
+        async with copywriter:
+            with deadline.within(0.0):
+                await copywriter.write(campaign, podcast, sponsor)
+
+    with pytest.raises(DeadlineExceededError):  # not CopyUnavailableError: 504, not 503
+        asyncio.run(write())
 
 
 def test_payment_provider_down_is_a_503_and_no_second_invoice_comes_of_it(service):

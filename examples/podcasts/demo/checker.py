@@ -22,14 +22,15 @@ class Checker:
     Each records an event and lists the campaign's events: the newest must be that one (else: stale). Then it lists
     those of its neighbour twice: what was there once must be there later (else: backwards). None of this is cached.
 
-    refused: writes that were answered otherwise and tried again. failed: reads without an answer. last_write: when, by
-    the monotonic clock, a write was through last.
+    refused: writes that were answered otherwise and tried again. failed: reads without an answer; failure: what the
+    last of them came to. last_write: when, by the monotonic clock, a write was through last.
     """
 
     def __init__(self, url: str, *, clients: int = 4) -> None:
         self._clients = [httpx2.AsyncClient(base_url=url, timeout=20.0) for _ in range(clients)]
         self._tasks: list[asyncio.Task[None]] = []
         self.writes = self.reads = self.stale = self.backwards = self.failed = self.refused = 0
+        self.failure = ""
         self.last_write = 0.0
 
     @property
@@ -97,7 +98,7 @@ class Checker:
         try:
             answer = await client.get(f"/api/v1/campaigns/{campaign}/events", params={"limit": limit})
             answer.raise_for_status()
-        except (httpx2.TransportError, httpx2.HTTPStatusError):
-            self.failed += 1
+        except (httpx2.TransportError, httpx2.HTTPStatusError) as error:
+            self.failed, self.failure = self.failed + 1, f"{type(error).__name__}: {error}"
             return None
         return [event["id"] for event in answer.json()["items"]]

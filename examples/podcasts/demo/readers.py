@@ -17,7 +17,8 @@ WINDOW = 5.0
 class Readers:
     """Sends `rate` requests a second for the list of podcasts.
 
-    failed: answers that were no success. slowest: seconds of the slowest since `begin_watch`.
+    failed: answers that were no success; failure: what the last of them came to. watched: seconds that each has taken
+    since `begin_watch`.
     """
 
     def __init__(self, url: str, *, rate: float = 40.0) -> None:
@@ -28,6 +29,7 @@ class Readers:
         self.recent: deque[tuple[float, float]] = deque(maxlen=int(rate * WINDOW))
         self.read = 0
         self.failed = 0
+        self.failure = ""
         self.watched: list[float] = []
 
     async def __aenter__(self) -> Self:
@@ -76,12 +78,16 @@ class Readers:
 
     async def _ask(self) -> None:
         began = time.monotonic()
+        failure = ""
         try:
-            well = (await self._client.get("/api/v1/podcasts")).is_success
-        except httpx2.TransportError:
-            well = False
+            answer = await self._client.get("/api/v1/podcasts")
+            if not answer.is_success:
+                failure = f"{answer.status_code} {answer.text}"
+        except httpx2.TransportError as error:
+            failure = f"{type(error).__name__}: {error}"
+        if failure:
+            self.failed, self.failure = self.failed + 1, failure
         now = time.monotonic()
         self.read += 1
-        self.failed += not well
         self.recent.append((now, now - began))
         self.watched.append(now - began)

@@ -78,7 +78,9 @@ class Story:
         before, failed = self.traffic.by_provider["anthropic"], self.traffic.failed
         await self._until(lambda: self.traffic.by_provider["anthropic"] >= before + ENOUGH)
         if self.traffic.failed > failed:
-            message = f"{self.traffic.failed - failed} requests failed although Anthropic was well"
+            message = (
+                f"{self.traffic.failed - failed} requests failed although Anthropic was well ({self.traffic.failure})"
+            )
             raise StoryError(message)
         self._say("Anthropic has taken over; no request failed")
         await asyncio.sleep(self.seconds * 0.15)
@@ -114,7 +116,7 @@ class Story:
             await asyncio.to_thread(self.valkey.resume)
         slowest = max(self.readers.watched, default=0.0)
         if self.readers.failed > failed:
-            message = f"{self.readers.failed - failed} reads failed while Valkey hung"
+            message = f"{self.readers.failed - failed} reads failed while Valkey hung ({self.readers.failure})"
             raise StoryError(message)
         self._say(f"{len(self.readers.watched)} reads meanwhile, none failed, the slowest took {slowest * 1000:.0f} ms")
         self.now = "Valkey goes on: what it has missed is told to it"
@@ -177,11 +179,11 @@ class Story:
     def _nothing_went_wrong(self) -> None:
         checker = self.checker
         wrong = {
-            f"{self.traffic.failed} requests failed": self.traffic.failed,
-            f"{self.readers.failed} reads of lists failed": self.readers.failed,
+            f"{self.traffic.failed} requests failed ({self.traffic.failure})": self.traffic.failed,
+            f"{self.readers.failed} reads of lists failed ({self.readers.failure})": self.readers.failed,
             f"{checker.stale} answers lacked what their reader had written": checker.stale,
             f"{checker.backwards} answers were older than one before": checker.backwards,
-            f"{checker.failed} reads of the database failed": checker.failed,
+            f"{checker.failed} reads of the database failed ({checker.failure})": checker.failed,
         }
         message = "; ".join(words for words, count in wrong.items() if count)
         if message:

@@ -36,6 +36,8 @@ class Traffic:
         self.seconds: list[float] = []
         self.by_provider: Counter[str] = Counter()
         self.failed = 0
+        self.failure = ""
+        """What the last failed request came to."""
         self.skipped = 0
 
     async def __aenter__(self) -> Self:
@@ -98,8 +100,10 @@ class Traffic:
             answer = await self._client.post(path)
             if answer.is_success:
                 provider = str(answer.json()["provider"])
-        except httpx2.TransportError:
-            pass  # counted as failed below
+            else:
+                self.failure = f"{answer.status_code} {answer.text}"
+        except httpx2.TransportError as error:
+            self.failure = f"{type(error).__name__}: {error}"
         now = time.monotonic()
         if provider:
             self.by_provider[provider] += 1
