@@ -1,6 +1,6 @@
 """Starlette's own error middlewares at next to no cost for the requests that raise nothing.
 
-They wrap `send` and make a `Request` and functions for each request, to be ready for an error.
+They, and each of its routes, wrap `send` and make functions for each request, to be ready for an error.
 Here an error is handled when there is one, by the very same code. Likewise for FastAPI's, which
 enters and leaves a stack of exits for each request, to be ready for an upload. The layer's own routes are looked up
 here too: a router would ask them about each request, however quickly they decline.
@@ -8,16 +8,20 @@ here too: a router would ask them about each request, however quickly they decli
 
 from __future__ import annotations
 
-import copy
+import inspect
 import sys
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
+from starlette._exception_handler import wrap_app_handling_exceptions
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.routing import BaseRoute, Match
-from starlette.types import Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Mount, Route, request_response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from seawall.web.own_routes import OwnRoutes
 from seawall.web.problems import Problems
@@ -76,7 +80,7 @@ class HandledErrors:
             if SERVED in scope and scope[SERVED].status:
                 message = "there is a handler of the error, but the response had begun already"
                 raise RuntimeError(message) from error
-            await self._handle(error, scope, receive, send)
+            await _handle(error, Request(scope, receive, send), receive, send)
 
     def _taken_by_others(self, scope: Scope) -> bool:
         routes: list[BaseRoute] = getattr(self.app, "routes", [])
@@ -88,13 +92,31 @@ class HandledErrors:
             return True
         return any(kind in by_class for kind in type(error).__mro__)
 
-    async def _handle(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
-        async def again(_scope: Scope, _receive: Receive, _send: Send) -> None:
-            raise error
 
-        plain = copy.copy(self._plain)
-        plain.app = again
-        await plain(scope, receive, send)
+def plainly(endpoint: Callable[[Request], Awaitable[ASGIApp]]) -> ASGIApp:
+    """The app that Starlette makes of an endpoint, but for what that prepares for errors."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        try:
+            response = await endpoint(request)
+            await response(scope, receive, send)
+        except Exception as error:
+            # Without the layer, or once the response has begun, what is outside knows what to do.
+            if SERVED not in scope or scope[SERVED].status:
+                raise
+            await _handle(error, request, receive, send)
+
+    return app
+
+
+async def _handle(error: Exception, request: Request, receive: Receive, send: Send) -> None:
+    """As if it was raised just now. Raises it where it has no handler."""
+
+    async def again(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise error
+
+    await wrap_app_handling_exceptions(again, request)(request.scope, receive, send)
 
 
 class AnsweredErrors(ServerErrorMiddleware):
@@ -120,6 +142,7 @@ def slimmed(stack: Any, problems: Problems, own: OwnRoutes, routes: list[BaseRou
                 around.app = instead
         if getattr(around, "app", None) is instead and isinstance(instead, HandledErrors):
             own.put(routes, first=False)
+            simplify(routes)
             break
         around = instead
     return outermost
@@ -131,3 +154,23 @@ def _answered(middleware: Any, problems: Problems) -> Any:
     if middleware.handler not in {None, problems.on_unexpected_error}:
         problems.own_handler = middleware.handler
     return AnsweredErrors(middleware.app, handler=middleware.handler)
+
+
+def simplify(routes: Iterable[BaseRoute]) -> None:
+    """Have those that Starlette has made of endpoints do without what they prepare for errors."""
+    for route in routes:
+        if isinstance(route, Mount):
+            simplify(route.routes)
+        elif type(route) is Route and getattr(route.app, "__code__", None) is _MADE:
+            made: Any = route.app
+            endpoint = inspect.getclosurevars(made).nonlocals.get("f")
+            if endpoint is not None:
+                route.app = plainly(endpoint)
+
+
+async def _nothing(_: Request) -> Response:
+    return Response()
+
+
+_MADE = getattr(request_response(_nothing), "__code__", None)
+"""Of what Starlette makes of an endpoint, unless somebody has put something of theirs in its place."""

@@ -10,18 +10,30 @@ from fastapi import FastAPI, UploadFile
 from fastapi.exceptions import RequestValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from seawall import Seawall
 from seawall.core import SeawallError
 from seawall.errors import NotFoundError
-from seawall.web.error_handling import SERVED, HandledErrors
+from seawall.web.error_handling import SERVED, HandledErrors, simplify
 from seawall.web.middleware import SeawallMiddleware
 from tests.unit.web.failing_app import ask, by_hand, by_hand_async, failing
+
+
+class Hiding:
+    def __init__(self, app: Any) -> None:
+        self._inside = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._inside(scope, receive, send)
+
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 
@@ -95,8 +107,9 @@ async def told_by(middleware: Any) -> tuple[list[Message], str]:
         served.status = 200
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return received.pop() if received else {"type": "http.disconnect"}
 
+    received: list[Message] = [{"type": "http.request", "body": b"read", "more_body": False}]
     scope: Any = {
         "type": "http", "method": "GET", "path": "/p", "headers": [], "query_string": b"", "server": ("s", 80),
         "scheme": "http", SERVED: served,
@@ -116,6 +129,65 @@ def test_the_same_comes_out(error, begun):
     expected = asyncio.run(told_by(plain))
     for _ in range(3):  # the first time it is Starlette's own that answers
         assert asyncio.run(told_by(ours)) == expected
+
+
+def endpoint_that_raises(error: BaseException | None, begun: bool) -> Any:
+    async def endpoint(request: Request) -> Any:
+        await request.body()
+        if begun or error is None:
+            return app_that_raises(error, begun)
+        raise error
+
+    return endpoint
+
+
+def in_a_thread(error: BaseException | None, begun: bool) -> Any:
+    def endpoint(request: Request) -> Any:
+        if begun or error is None:
+            return app_that_raises(error, begun)
+        raise error
+
+    return endpoint
+
+
+def at_the_route(endpoint: Any) -> list[BaseRoute]:
+    return [Route("/p", endpoint)]
+
+
+def with_a_middleware(endpoint: Any) -> list[BaseRoute]:
+    return [Route("/p", endpoint, middleware=[Middleware(Hiding)])]
+
+
+def in_a_mount(endpoint: Any) -> list[BaseRoute]:
+    return [Mount("/", routes=at_the_route(endpoint), middleware=[Middleware(Hiding)])]
+
+
+async def with_the_body(request: Any, error: Exception) -> PlainTextResponse:
+    return PlainTextResponse(await request.body(), 422)
+
+
+@pytest.mark.parametrize("routes", [at_the_route, with_a_middleware, in_a_mount])
+@pytest.mark.parametrize("make", [endpoint_that_raises, in_a_thread])
+@pytest.mark.parametrize("begun", [False, True], ids=["", "the response has begun"])
+@pytest.mark.parametrize("error", [*ERRORS.values(), RuntimeError("r")], ids=[*ERRORS, "with the body"])
+def test_the_same_comes_out_of_routes(error, begun, make, routes):
+    handlers = HANDLERS | {RuntimeError: with_the_body}
+    plain, simple = Router(routes(make(error, begun))), Router(routes(make(error, begun)))
+    simplify(simple.routes)
+    expected = asyncio.run(told_by(ExceptionMiddleware(plain, handlers=handlers)))
+    for _ in range(2):
+        assert asyncio.run(told_by(HandledErrors(ExceptionMiddleware(simple, handlers=handlers)))) == expected
+
+
+def test_a_route_is_simplified_once_and_serves_without_the_layer_too():
+    route = Route("/p", endpoint_that_raises(KnownError("x"), False))
+    before = route.app
+    simplify([route])
+    simpler = route.app
+    simplify([route])
+    assert before is not simpler is route.app
+    answer = TestClient(Starlette(routes=[route], exception_handlers={KnownError: on_known})).get("/p")
+    assert (answer.status_code, answer.text) == (418, "known: x at /p")
 
 
 def middlewares(app: Starlette) -> list[Any]:
@@ -178,14 +250,6 @@ def test_a_handler_that_fails_itself_is_an_error_like_another(caplog):
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "the-inner-detail" not in answer.text
     assert "KeyError" in caplog.text
-
-
-class Hiding:
-    def __init__(self, app: Any) -> None:
-        self._inside = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._inside(scope, receive, send)
 
 
 @pytest.mark.parametrize("hidden", [False, True])
