@@ -167,17 +167,18 @@ def _handshake(message: Message) -> int:
 def _identify(layer: Layer, headers: Mapping[bytes, bytes], scope: Scope) -> tuple[Correlation, str | None]:
     """What a request is called, and the span that asked for it."""
     work = _new(Correlation)
-    work.span_id = random.getrandbits(64).to_bytes(8).hex()
     work.fields = None
     parent = parent_of(scope["headers"]) if TRACEPARENT in headers else None
     if parent is None:
         work.trace_id = random.getrandbits(128).to_bytes(16).hex()
+        work.span_id = work.trace_id[:16]  # as random, and unlike any other of this trace
         work.drawn = True
         work.trace_state = ""
         work.sampled = layer.tracer is not None and layer.tracer.sample()
         caller = None
     else:
         work.trace_id, caller, work.sampled, work.drawn, work.trace_state = parent
+        work.span_id = random.getrandbits(64).to_bytes(8).hex()
     given = headers.get(_REQUEST_ID)
     work.request_id = work.trace_id if given is None or _ID.fullmatch(given) is None else given.decode()
     return work, caller
