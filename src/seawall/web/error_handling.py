@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from starlette._exception_handler import wrap_app_handling_exceptions
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Mount, Route, request_response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import BaseRoute, Match, Route, Router, request_response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seawall.web.own_routes import OwnRoutes
 from seawall.web.problems import Problems
@@ -80,7 +81,7 @@ class HandledErrors:
             if SERVED in scope and scope[SERVED].status:
                 message = "there is a handler of the error, but the response had begun already"
                 raise RuntimeError(message) from error
-            await _handle(error, Request(scope, receive, send), receive, send)
+            await _handle(error, Request(scope, receive, send), self._handlers, receive, send)
 
     def _taken_by_others(self, scope: Scope) -> bool:
         routes: list[BaseRoute] = getattr(self.app, "routes", [])
@@ -98,25 +99,40 @@ def plainly(endpoint: Callable[[Request], Awaitable[ASGIApp]]) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
+        handlers = scope.get(_HANDLERS)  # an app inside may put others in their place
+        begun = False
         try:
             response = await endpoint(request)
-            await response(scope, receive, send)
-        except Exception as error:
-            # Without the layer, or once the response has begun, what is outside knows what to do.
-            if SERVED not in scope or scope[SERVED].status:
-                raise
-            await _handle(error, request, receive, send)
+            begun = type(response).__call__ is Response.__call__
+            if begun:  # by the first thing it does
+                await response(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - raised again where it has no handler
+            await _handle(error, request, handlers, receive, send, begun=begun)
+            return
+        if not begun:  # it may fail before
+            await wrap_app_handling_exceptions(response, request)(scope, receive, send)
 
     return app
 
 
-async def _handle(error: Exception, request: Request, receive: Receive, send: Send) -> None:
-    """As if it was raised just now. Raises it where it has no handler."""
+async def _handle(
+    error: Exception, request: Request, handlers: Any, receive: Receive, send: Send, *, begun: bool = False
+) -> None:
+    """Answer as Starlette does to an error that was raised just now, after the response has `begun` or before.
 
-    async def again(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    Raises what it raises where there is no handler, or nothing to be answered any more.
+    """
+
+    async def again(_scope: Scope, _receive: Receive, send: Send) -> None:
+        if begun:
+            await send({"type": "http.response.start"})
         raise error
 
-    await wrap_app_handling_exceptions(again, request)(request.scope, receive, send)
+    async def nobody(message: Message) -> None: ...
+
+    if handlers is not None:
+        request.scope[_HANDLERS] = handlers
+    await wrap_app_handling_exceptions(again, request)(request.scope, receive, nobody if begun else send)
 
 
 class AnsweredErrors(ServerErrorMiddleware):
@@ -156,21 +172,28 @@ def _answered(middleware: Any, problems: Problems) -> Any:
     return AnsweredErrors(middleware.app, handler=middleware.handler)
 
 
-def simplify(routes: Iterable[BaseRoute]) -> None:
-    """Have those that Starlette has made of endpoints do without what they prepare for errors."""
-    for route in routes:
-        if isinstance(route, Mount):
-            simplify(route.routes)
-        elif type(route) is Route and getattr(route.app, "__code__", None) is _MADE:
-            made: Any = route.app
-            endpoint = inspect.getclosurevars(made).nonlocals.get("f")
-            if endpoint is not None:
-                route.app = plainly(endpoint)
+def simplify(routes: list[BaseRoute]) -> None:
+    """Have those that Starlette has made of endpoints do without what they prepare for errors, also in mounts."""
+    waiting, known = [routes], set[int]()
+    while waiting:
+        routes = waiting.pop()
+        if id(routes) in known:
+            continue
+        known.add(id(routes))
+        for route in routes:
+            inside = getattr(route, "_base_app", None)
+            if isinstance(inside, (Router, Starlette)):
+                waiting.append(inside.routes)
+            if type(route) is Route and getattr(route.app, "__code__", None) is _MADE:
+                made: Any = route.app
+                endpoint = inspect.getclosurevars(made).nonlocals.get("f")
+                if endpoint is not None:
+                    route.app = plainly(endpoint)
 
 
 async def _nothing(_: Request) -> Response:
     return Response()
 
 
-_MADE = getattr(request_response(_nothing), "__code__", None)
+_MADE = getattr(request_response(_nothing), "__code__", object())
 """Of what Starlette makes of an endpoint, unless somebody has put something of theirs in its place."""

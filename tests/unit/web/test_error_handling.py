@@ -1,6 +1,7 @@
 """In place of Starlette's middleware for errors: whatever happens, the same comes out of both."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 from fastapi import FastAPI, UploadFile
 from fastapi.exceptions import RequestValidationError
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
@@ -33,6 +36,21 @@ class Hiding:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._inside(scope, receive, send)
+
+
+class HoldingBack:
+    def __init__(self, app: Any) -> None:
+        self._inside = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        held: list[Message] = []
+
+        async def hold(message: Message) -> None:
+            held.append(message)
+
+        await self._inside(scope, receive, hold)
+        for message in held:
+            await send(message)
 
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
@@ -150,6 +168,38 @@ def in_a_thread(error: BaseException | None, begun: bool) -> Any:
     return endpoint
 
 
+def streaming(error: BaseException | None, begun: bool) -> Any:
+    async def parts() -> AsyncIterator[bytes]:
+        if begun:
+            yield b"begun"
+        if error is not None:
+            raise error
+        yield b"fine"
+
+    async def endpoint(request: Request) -> Any:
+        return StreamingResponse(parts())
+
+    return endpoint
+
+
+def with_work_afterwards(error: BaseException | None, begun: bool) -> Any:
+    async def work() -> None:
+        if error is not None:
+            raise error
+
+    async def endpoint(request: Request) -> Any:
+        return PlainTextResponse("begun", background=BackgroundTask(work))
+
+    return endpoint
+
+
+def without_a_response(error: BaseException | None, begun: bool) -> Any:
+    async def endpoint(request: Request) -> Any:
+        return error
+
+    return endpoint
+
+
 def at_the_route(endpoint: Any) -> list[BaseRoute]:
     return [Route("/p", endpoint)]
 
@@ -162,12 +212,36 @@ def in_a_mount(endpoint: Any) -> list[BaseRoute]:
     return [Mount("/", routes=at_the_route(endpoint), middleware=[Middleware(Hiding)])]
 
 
+def held_back(endpoint: Any) -> list[BaseRoute]:
+    return [Mount("/", routes=at_the_route(endpoint), middleware=[Middleware(HoldingBack)])]
+
+
+def zipped(endpoint: Any) -> list[BaseRoute]:
+    return [Mount("/", routes=at_the_route(endpoint), middleware=[Middleware(GZipMiddleware)])]
+
+
+def with_handlers_of_its_own(endpoint: Any) -> list[BaseRoute]:
+    handlers = {IndexError: on_known}
+    return [Mount("/", routes=at_the_route(endpoint), middleware=[Middleware(ExceptionMiddleware, handlers=handlers)])]
+
+
+def in_an_app_of_its_own(endpoint: Any) -> list[BaseRoute]:
+    return [Mount("/", app=Starlette(routes=at_the_route(endpoint), exception_handlers={IndexError: on_known}))]
+
+
 async def with_the_body(request: Any, error: Exception) -> PlainTextResponse:
     return PlainTextResponse(await request.body(), 422)
 
 
-@pytest.mark.parametrize("routes", [at_the_route, with_a_middleware, in_a_mount])
-@pytest.mark.parametrize("make", [endpoint_that_raises, in_a_thread])
+@pytest.mark.parametrize(
+    "routes",
+    [
+        at_the_route, with_a_middleware, in_a_mount, held_back, zipped, with_handlers_of_its_own, in_an_app_of_its_own
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "make", [endpoint_that_raises, in_a_thread, streaming, with_work_afterwards, without_a_response]
+)
 @pytest.mark.parametrize("begun", [False, True], ids=["", "the response has begun"])
 @pytest.mark.parametrize("error", [*ERRORS.values(), RuntimeError("r")], ids=[*ERRORS, "with the body"])
 def test_the_same_comes_out_of_routes(error, begun, make, routes):
@@ -177,6 +251,50 @@ def test_the_same_comes_out_of_routes(error, begun, make, routes):
     expected = asyncio.run(told_by(ExceptionMiddleware(plain, handlers=handlers)))
     for _ in range(2):
         assert asyncio.run(told_by(HandledErrors(ExceptionMiddleware(simple, handlers=handlers)))) == expected
+
+
+def test_an_app_in_itself_and_one_of_another_kind_are_served():
+    class Another:
+        routes = None
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await PlainTextResponse("another")(scope, receive, send)
+
+    app = Starlette(routes=[Route("/p", endpoint_that_raises(None, False)), Mount("/another", app=Another())])
+    app.mount("/again", app)
+    client = TestClient(Seawall(service="test").install(app))
+    for path in ("/p", "/again/p", "/again/again/p"):
+        assert client.get(path).text == "fine"
+    assert client.get("/another").text == "another"
+
+
+def test_a_request_within_a_request_has_an_answer_of_its_own():
+    async def one(app: Starlette, scope: Scope, path: str) -> int:
+        statuses: list[int] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            statuses.extend([message["status"]] if "status" in message else [])
+
+        await app.router({**scope, "path": path}, receive, send)
+        return statuses[0]
+
+    async def batch(request: Request) -> StreamingResponse:
+        async def parts() -> AsyncIterator[str]:
+            for path in ("/known", "/none", "/known"):
+                yield f"{await one(request.app, request.scope, path)} "
+
+        return StreamingResponse(parts())
+
+    routes = [
+        Route("/batch", batch),
+        Route("/known", endpoint_that_raises(KnownError("x"), False)),
+        Route("/none", endpoint_that_raises(None, False)),
+    ]
+    app = Starlette(routes=routes, exception_handlers={KnownError: on_known})
+    assert TestClient(Seawall(service="test").install(app)).get("/batch").text == "418 200 418 "
 
 
 def test_a_route_is_simplified_once_and_serves_without_the_layer_too():
