@@ -13,7 +13,7 @@ from seawall.core import Clock, Events, deadline
 from seawall.core.errors import OptionError
 from seawall.core.options import number
 from seawall.resilience import events as facts
-from seawall.resilience.errors import LimitExceededError, RejectedError
+from seawall.resilience.errors import LimitExceededError, RejectedError, cut_by_caller
 from seawall.resilience.limits import Gradient2, LimitAlgorithm
 from seawall.resilience.permits import Permits, TaskWaiter, ThreadWaiter
 from seawall.resilience.policy import Policy
@@ -157,8 +157,7 @@ class AdaptiveLimit(Policy):
             self._refuse("full")
 
     def _leave(self, error: BaseException | None, start: float, running: int) -> None:
-        by_caller = getattr(error, "cut_by", None) == "deadline"
-        dropped = isinstance(error, TimeoutError) and not isinstance(error, RejectedError) and not by_caller
+        dropped = isinstance(error, TimeoutError) and not isinstance(error, RejectedError) and not cut_by_caller(error)
         try:
             if error is None or dropped:
                 self._sample(self.clock.monotonic() - start, running, dropped=dropped)

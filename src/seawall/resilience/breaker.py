@@ -14,7 +14,7 @@ from seawall.core.options import callable_or_none
 from seawall.resilience import events as facts
 from seawall.resilience.circuit import Circuit, CircuitState, Transition, Trial
 from seawall.resilience.circuit_options import CircuitChanges, CircuitOptions
-from seawall.resilience.errors import CircuitOpenError, RejectedError
+from seawall.resilience.errors import CircuitOpenError, RejectedError, cut_by_caller
 from seawall.resilience.matching import ErrorMatch, matcher, type_names
 from seawall.resilience.policy import FREE_THREADED, Policy
 from seawall.resilience.weave import Face, Fragment
@@ -246,7 +246,7 @@ class CircuitBreaker(Policy):
         raise CircuitOpenError(self.name, retry_after, state)
 
     def _on_error(self, under: Window | Trial, error: BaseException, start: float = NEVER) -> None:
-        if getattr(error, "cut_by", None) == "deadline" and not self._slow(start):
+        if cut_by_caller(error) and not self._slow(start):
             self._release(under)  # the caller's patience says nothing about the dependency
         elif isinstance(error, Exception) and not isinstance(error, RejectedError):
             failed = True  # as which an error counts that `on` itself fails to judge

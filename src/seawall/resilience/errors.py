@@ -14,9 +14,10 @@ SeawallError
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
-from seawall.core import SeawallError
+from seawall.core import SeawallError, deadline
 from seawall.core.errors import Severity
 
 
@@ -170,6 +171,20 @@ class CallTimeoutError(SeawallError, TimeoutError):
         if self.cut_by == "deadline":
             return f"{self.name!r} was cut after {self.seconds:.3g} s by the caller's deadline"
         return f"{self.name!r} took longer than its timeout of {self.seconds:.3g} s"
+
+
+def mark_late(error: Exception, missed: float) -> None:
+    """Note which deadline of its caller's `error` came after, such as that of a socket that had what was left of it."""
+    with contextlib.suppress(Exception):  # one that nothing can be set on
+        error.missed_deadline = missed  # type: ignore[attr-defined]
+
+
+def cut_by_caller(error: BaseException | None) -> bool:
+    """Whether a call that ends here was ended by the caller's deadline, which says nothing about the dependency."""
+    if isinstance(error, CallTimeoutError):
+        return error.cut_by == "deadline"
+    # That of another caller, or of a timeout further in, is another deadline.
+    return getattr(error, "missed_deadline", None) == deadline.current.get()
 
 
 class InjectedError(SeawallError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from asyncio import CancelledError, Task, TimerHandle, get_running_loop
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from seawall.core import Clock, Events, deadline
 from seawall.core.expiry import TASKS, Expiries, Occupied
 from seawall.core.options import number
 from seawall.resilience import events as facts
-from seawall.resilience.errors import CallTimeoutError, DeadlineExceededError
+from seawall.resilience.errors import CallTimeoutError, DeadlineExceededError, mark_late
 from seawall.resilience.policy import Policy
 from seawall.resilience.weave import Face, Fragment
 
@@ -37,7 +36,8 @@ class Timeout(Policy):
     An `async def` is cancelled and `CallTimeoutError` raised; a cancellation from outside stays one. In a
     stream each wait for an item is bounded, the consumer's own time is not. A `def` can't be interrupted: it
     runs under the deadline, which Seawall's adapters hand to sockets, and its result is returned even when late. An
-    error of its own that comes after the caller's deadline gets an attribute `cut_by`, which is `"deadline"`.
+    error of its own that comes after the caller's deadline gets that as its `missed_deadline`: a breaker outside
+    counts it as it does a call that was cut.
 
     Raises `CallTimeoutError` (a `TimeoutError`), and `DeadlineExceededError` in place of a call whose
     deadline has passed. What it costs is in `bench/`; why that is little, in
@@ -163,7 +163,7 @@ class Scope:
             # Not by token: a generator may be left in another context than it was entered in.
             deadline.current.set(self._outer)
             if self._by_deadline and isinstance(error, Exception) and self._timeout.clock.monotonic() >= self._at:
-                _blame_deadline(error)
+                mark_late(error, self._at)
 
     def _error(self) -> CallTimeoutError:
         timeout = self._timeout
@@ -207,13 +207,6 @@ class AsyncScope(Scope):
     def _cancel(self, task: Task[Any]) -> None:
         self._cut = True
         task.cancel()
-
-
-def _blame_deadline(error: Exception) -> None:
-    """Mark what ended after the caller's deadline, such as the timeout of a socket that had what was left of it."""
-    if not hasattr(error, "cut_by"):
-        with contextlib.suppress(AttributeError):  # an error with slots
-            error.cut_by = "deadline"  # type: ignore[attr-defined]
 
 
 def _uncancel() -> int:

@@ -223,6 +223,8 @@ class Sink:
                     self._thread = thread
 
     def _run(self) -> None:
+        with self._starting:
+            pass  # or it might end before it is known to have begun
         while True:
             self._wake.wait()
             self._hurry.wait(PAUSE)

@@ -1,6 +1,7 @@
 """What a breaker holds against a dependency, and what it doesn't."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -116,3 +117,64 @@ def test_failures_without_consecutive_are_refused():
 def test_misspelt_option_is_named():
     with pytest.raises(TypeError, match="CircuitBreaker has no option 'open_fro'; there are: failure_rate"):
         CircuitBreaker("x", open_fro=3)  # type: ignore[call-arg]
+
+
+def silent_driver(clock: FakeClock) -> Callable[[], None]:
+    """A driver that gives its socket what is left of the deadline."""
+
+    def hang() -> None:
+        clock.advance(deadline.remaining(clock=clock) or 0.0)
+        raise TimeoutError("the socket's")
+
+    return hang
+
+
+def test_a_timeout_further_in_that_had_less_time_than_its_own_hides_no_failure(clock):
+    breaker = CircuitBreaker.consecutive(failures=3, clock=clock)
+    driver = Pipeline("driver", Timeout(2.0), clock=clock)(silent_driver(clock))
+    service = Pipeline("service", breaker, Timeout(0.5), clock=clock)(driver)
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            service()
+    assert breaker.state == "open"
+
+
+def test_an_impatient_callers_socket_opens_no_breaker(clock):
+    breaker = CircuitBreaker.consecutive(failures=3, clock=clock)
+    service = Pipeline("service", breaker, Timeout(2.0), clock=clock)(silent_driver(clock))
+    for _ in range(10):
+        with deadline.within(0.5, clock=clock), pytest.raises(TimeoutError):
+            service()
+    assert (breaker.state, breaker.statistics().failed) == ("closed", 0)
+
+
+def test_an_error_that_a_client_keeps_counts_again_although_it_once_came_late(clock):
+    class Client:
+        lost = ConnectionError("lost")
+
+        def call(self) -> None:
+            clock.advance(1.0)
+            raise self.lost
+
+    breaker = CircuitBreaker.consecutive(failures=3, clock=clock)
+    call = Pipeline("service", breaker, Timeout(20.0), clock=clock)(Client().call)
+    with deadline.within(0.5, clock=clock), pytest.raises(ConnectionError):
+        call()
+    assert breaker.statistics().failed == 0
+    for _ in range(3):
+        with pytest.raises(ConnectionError):
+            call()
+    assert breaker.state == "open"
+
+
+def test_an_error_that_nothing_can_be_set_on_is_raised_as_it_is(clock):
+    class StrictError(Exception):
+        def __setattr__(self, name: str, value: object) -> None:
+            raise TypeError("immutable")
+
+    def call() -> None:
+        clock.advance(1.0)
+        raise StrictError
+
+    with deadline.within(0.5, clock=clock), pytest.raises(StrictError):
+        Timeout(20.0, clock=clock).call(call)
