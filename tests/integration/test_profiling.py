@@ -32,8 +32,8 @@ TOKEN = "a-token-of-16-ch"
 
 
 def spin(seconds: float) -> None:
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until:
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
         sum(range(200))
 
 
