@@ -1,6 +1,10 @@
+import asyncio
+
 import pytest
 
+from seawall import Seawall
 from seawall.settings import Settings, SettingsError
+from seawall.testing import FakeClock
 
 
 def test_nothing_set_gives_the_defaults():
@@ -89,6 +93,7 @@ def test_levels_proxies_and_the_rest_of_the_request_path():
     ("variable", "text", "allowed"),
     [
         ("LOG_LEVELS", "seawall.cache", "logger=LEVEL"),
+        ("SESSION_EXPIRY_HOURS", "0", "a number of hours above 0"),
         ("LOG_LEVELS", "seawall.cache=loud", "DEBUG, INFO"),
         ("SEAWALL_TRUSTED_PROXIES", "proxy.example", "IP addresses"),
         ("TRACE_SAMPLE_RATE", "2", "0 to 1"),
@@ -124,3 +129,17 @@ def test_a_file_gives_what_the_environment_does_not(tmp_path):
     settings = Settings.from_env({"LOG_LEVEL": "DEBUG"}, file=file)
     assert (settings.log_level, settings.request_timeout) == ("DEBUG", 7.0)
     assert Settings.from_env({}, file=tmp_path / "nowhere") == Settings()
+
+
+def test_sessions_end_when_the_environment_says():
+    clock = FakeClock()
+    sea = Seawall(service="test", settings=Settings.from_env({"SESSION_EXPIRY_HOURS": "1.5"}), clock=clock)
+
+    async def main() -> None:
+        session = await sea.sessions.create({})
+        clock.advance(1.49 * 3600)
+        assert await sea.sessions.get(session.id) is not None
+        clock.advance(0.02 * 3600)
+        assert await sea.sessions.get(session.id) is None
+
+    asyncio.run(main())

@@ -26,7 +26,7 @@ from seawall.telemetry.logs import Logs
 from seawall.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from seawall.cache import Cache, Freshness, Warmer
+    from seawall.cache import Cache, Freshness, SessionStore, Warmer
     from seawall.database import Database
 
 _logger = logging.getLogger("seawall")
@@ -207,6 +207,14 @@ class Seawall:
         warmer = Warmer(self.cache)
         self.add(warmer, critical=False)
         return warmer
+
+    @cached_property
+    def sessions(self) -> SessionStore[dict[str, Any]]:
+        """The service's sessions, kept in its cache; they end `SESSION_EXPIRY_HOURS` after they were created."""
+        from seawall.cache import SessionStore  # noqa: PLC0415 - the cache extra
+
+        expiry = self.settings.session_expiry_hours * 3600
+        return SessionStore(self.cache, idle=expiry, absolute=expiry)
 
     def add(self, part: Part, *, critical: bool = True) -> None:
         """Have `part` started with the service, after those added before, stopped in reverse, and its health checked.

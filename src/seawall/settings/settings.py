@@ -114,6 +114,9 @@ class Settings:
     cache_namespace: str | None = _variable(
         "CACHE_NAMESPACE", str, None, "what the keys in Redis begin with; the service's name"
     )
+    session_expiry_hours: float = _variable(
+        "SESSION_EXPIRY_HOURS", values.hours, 24.0, "hours after which a session of `Seawall.sessions` ends"
+    )
     database_url: str | None = _variable(
         "DATABASE_URL",
         values.database_url,

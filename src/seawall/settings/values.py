@@ -21,14 +21,23 @@ def switch(value: str) -> bool:
 
 def seconds(value: str) -> float:
     """A duration above 0."""
-    message = "a number of seconds above 0"
+    return _duration(value, "seconds")
+
+
+def hours(value: str) -> float:
+    """A duration above 0, in hours."""
+    return _duration(value, "hours")
+
+
+def _duration(value: str, unit: str) -> float:
+    message = f"a number of {unit} above 0"
     try:
-        seconds = float(value)
+        found = float(value)
     except ValueError:
         raise ValueError(message) from None
-    if not 0 < seconds < float("inf"):
+    if not 0 < found < float("inf"):
         raise ValueError(message)
-    return seconds
+    return found
 
 
 def count(value: str) -> int:
