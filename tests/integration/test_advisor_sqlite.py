@@ -1,13 +1,17 @@
 """The advisor on SQLite files."""
 
 import asyncio
+import dataclasses
 import hashlib
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from seawall.database.advisor import AnalysisError, Report, analyze
+from seawall.database.advisor import sqlite as sqlite_advisor
+from seawall.database.advisor.report import Measured
 
 TABLES = """
 CREATE TABLE people (id INTEGER PRIMARY KEY, email TEXT, country TEXT);
@@ -74,6 +78,22 @@ def test_what_is_needed_is_found(file, sql, wanted):
 )
 def test_what_is_not_needed_is_not(file, sql):
     assert advised(file, sql)[0] == set()
+
+
+def test_a_run_that_something_held_up_hides_no_index(file, monkeypatch):
+    held_up: list[float] = []
+    once = sqlite_advisor._Trial._run_once
+
+    async def run(trial: Any) -> Measured:
+        measured = await once(trial)
+        if trial._built and not held_up:
+            held_up.append(measured.milliseconds)
+            measured = dataclasses.replace(measured, milliseconds=measured.milliseconds + 40)
+        return measured
+
+    monkeypatch.setattr(sqlite_advisor._Trial, "_run_once", run)
+    assert len(advised(file, "SELECT * FROM orders WHERE person = 7")[0]) == 1
+    assert held_up
 
 
 def test_two_tables_are_searched_together(file):

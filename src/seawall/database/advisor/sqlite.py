@@ -43,6 +43,9 @@ MAX_CANDIDATES = 20
 _COUNTED = 100
 """Steps between two calls of the handler that counts them."""
 
+_SHORT, _AGAIN = 50.0, 2
+"""Milliseconds of a run that is made so many times again: of short ones the quickest counts, which nothing held up."""
+
 _ENTRY = re.compile(r"USING (?:COVERING )?INDEX (\w+)")
 
 
@@ -277,6 +280,14 @@ class _Trial:
         for name in wanted - self._built:
             await self._full.execute(self._names[name].definition(quoted(self._names[name].table.name), name))
         self._built = wanted
+        measured = await self._run_once()
+        for _ in range(_AGAIN):
+            if measured.milliseconds > _SHORT:
+                break
+            measured = min(measured, await self._run_once(), key=lambda run: run.milliseconds)
+        return measured
+
+    async def _run_once(self) -> Measured:
         steps, end = 0, time.monotonic() + self._timeout
 
         def count() -> int:
