@@ -1,10 +1,13 @@
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from starlette.applications import Starlette
 
 from seawall import Seawall
+from seawall.core import Status
 from seawall.settings import Settings, SettingsError
-from seawall.testing import FakeClock
+from seawall.testing import FakeClock, virtual_time
 
 
 def test_nothing_set_gives_the_defaults():
@@ -94,6 +97,8 @@ def test_levels_proxies_and_the_rest_of_the_request_path():
     [
         ("LOG_LEVELS", "seawall.cache", "logger=LEVEL"),
         ("SESSION_EXPIRY_HOURS", "0", "a number of hours above 0"),
+        ("CLEANUP_INTERVAL_SECONDS", "-1", "a number of seconds above 0"),
+        ("MAX_FILE_AGE_HOURS", "two days", "a number of hours above 0"),
         ("LOG_LEVELS", "seawall.cache=loud", "DEBUG, INFO"),
         ("SEAWALL_TRUSTED_PROXIES", "proxy.example", "IP addresses"),
         ("TRACE_SAMPLE_RATE", "2", "0 to 1"),
@@ -143,3 +148,28 @@ def test_sessions_end_when_the_environment_says():
         assert await sea.sessions.get(session.id) is None
 
     asyncio.run(main())
+
+
+def test_folders_are_swept_as_often_and_of_what_is_as_old_as_the_environment_says(tmp_path):
+    environment = {"CLEANUP_INTERVAL_SECONDS": "600", "MAX_FILE_AGE_HOURS": "1.5"}
+    # Real files, so a clock that begins when they are made.
+    clock = FakeClock(datetime.now(UTC) + timedelta(seconds=1))
+    sea = Seawall(service="test", settings=Settings.from_env(environment), clock=clock)
+    retention = sea.retain(tmp_path, name="charts")
+    assert (retention.interval, retention.max_age) == (600.0, 5400.0)
+    app = sea.install(Starlette())
+
+    async def main() -> None:
+        async with app.router.lifespan_context(app):
+            (tmp_path / "chart.png").write_bytes(b"x" * 5_000)
+            await asyncio.sleep(4_500)
+            assert (tmp_path / "chart.png").exists()
+            await asyncio.sleep(1_700)
+            assert not (tmp_path / "chart.png").exists()
+            assert (await sea.check()).findings["charts"].health.status is Status.HEALTHY
+
+    virtual_time.run(main(), clock=clock)
+    families = sea.metrics.families
+    assert families["files_removed_total"].labels("charts").value == 1
+    assert families["files_freed_bytes_total"].labels("charts").value >= 5_000
+    assert families["files_held_bytes"].labels("charts").value == 0

@@ -18,6 +18,7 @@ from seawall.app.signals import Signals
 from seawall.app.telemetry import Telemetry
 from seawall.app.tracing import Tracing
 from seawall.core import SYSTEM_CLOCK, Clock, Events, Lifecycle, MissingExtraError, Part, correlation
+from seawall.files import InUse, Retention
 from seawall.health import Check, HealthChecks, Report, disk_space, memory_space
 from seawall.profiling import Profiler
 from seawall.resilience import AdaptiveLimit, CircuitBreaker, Pipeline, Policy
@@ -215,6 +216,25 @@ class Seawall:
 
         expiry = self.settings.session_expiry_hours * 3600
         return SessionStore(self.cache, idle=expiry, absolute=expiry)
+
+    def retain(
+        self, folder: str | Path, *, max_age: float | None = None, in_use: InUse | None = None, name: str | None = None
+    ) -> Retention:
+        """Have `folder` swept of what is too old while the service runs; ask for it before the service starts.
+
+        max_age: seconds; by default `MAX_FILE_AGE_HOURS`. in_use: whether an entry is needed, see `Retention`.
+        """
+        retention = Retention(
+            folder,
+            max_age=self.settings.max_file_age_hours * 3600 if max_age is None else max_age,
+            interval=self.settings.cleanup_interval_seconds,
+            in_use=in_use,
+            name=name,
+            clock=self.clock,
+            events=self.events,
+        )
+        self.add(retention, critical=False)
+        return retention
 
     def add(self, part: Part, *, critical: bool = True) -> None:
         """Have `part` started with the service, after those added before, stopped in reverse, and its health checked.

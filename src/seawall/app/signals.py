@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from seawall.core import Event, Events, Status
+from seawall.files import FolderSwept
 from seawall.health import HealthChanged
 from seawall.health.memory import measure
 from seawall.profiling import LoopStalled
@@ -44,6 +45,7 @@ class Signals:
             metrics.declare(metric)
         self._count_calls()
         self._count_errors()
+        self._count_files()
         events.subscribe(self._heard)
         metrics.before_scrape(self._machine)
 
@@ -107,6 +109,27 @@ class Signals:
             HealthChanged: changed,
             ErrorAnswered: lambda event: errors.labels(event.code, event.category, event.severity).inc(),
         }
+
+    def _count_files(self) -> None:
+        removed, freed = self._family(catalogue.FILES_REMOVED), self._family(catalogue.FILES_FREED)
+        failed, kept = self._family(catalogue.FILES_FAILED), self._family(catalogue.FILES_KEPT)
+        held = self._family(catalogue.FILES_HELD)
+
+        def swept(event: FolderSwept) -> None:
+            removed.labels(event.folder).inc(event.removed)
+            freed.labels(event.folder).inc(event.freed)
+            failed.labels(event.folder).inc(event.failed)
+            kept.labels(event.folder).set(event.kept)
+            held.labels(event.folder).set(event.held)
+            if event.removed or event.failed:
+                _logger.log(
+                    logging.WARNING if event.failed else logging.INFO,
+                    "folder %s swept: %d removed, %d bytes freed, %d kept, %d failed%s", event.folder, event.removed,
+                    event.freed, event.kept, event.failed, "" if event.reason is None else f" ({event.reason})",
+                    extra={"folder": event.folder, "seconds": event.seconds},
+                )  # fmt: skip
+
+        self._known[FolderSwept] = swept
 
     def _machine(self) -> None:
         memory = measure()

@@ -117,6 +117,12 @@ class Settings:
     session_expiry_hours: float = _variable(
         "SESSION_EXPIRY_HOURS", values.hours, 24.0, "hours after which a session of `Seawall.sessions` ends"
     )
+    cleanup_interval_seconds: float = _variable(
+        "CLEANUP_INTERVAL_SECONDS", values.seconds, 3600.0, "seconds between the sweeps of folders that `retain` keeps"
+    )
+    max_file_age_hours: float = _variable(
+        "MAX_FILE_AGE_HOURS", values.hours, 48.0, "hours after which what nobody has changed in them is removed"
+    )
     database_url: str | None = _variable(
         "DATABASE_URL",
         values.database_url,

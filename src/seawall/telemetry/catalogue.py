@@ -82,6 +82,13 @@ DATABASE_REPEATED = _counter("database_repeated_statements_total", "Requests tha
 DATABASE_RERUN = _counter("database_statements_rerun_total", "Statements run again on another server.", "onto")
 DATABASE_PROMOTIONS = _counter("database_primary_changes_total", "Times another server became the primary.")
 
+# Files.
+FILES_REMOVED = _counter("files_removed_total", "Entries removed from a folder because nobody needed them.", "folder")
+FILES_FREED = _counter("files_freed_bytes_total", "Bytes on the disk that this freed.", "folder")
+FILES_FAILED = _counter("files_failed_total", "Entries that could be neither judged nor removed.", "folder")
+FILES_KEPT = _gauge("files_kept", "Entries in a folder after its last sweep.", "folder", across=Across.MAX)
+FILES_HELD = _gauge("files_held_bytes", "Bytes on the disk that they hold.", "folder", across=Across.MAX)
+
 # The process and the machine.
 HEALTH = _gauge(
     "health_status", "0 healthy, 1 degraded, 2 unhealthy; check `overall` is the whole.", "check", across=Across.MAX
