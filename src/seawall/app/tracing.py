@@ -2,46 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import random
-import re
 import threading
-from asyncio import CancelledError
 from collections.abc import Callable, MutableMapping
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from seawall.app.recorded import RecordedRequest
+from seawall.app.spans import facts, of_block, of_load, of_request, of_statement
 from seawall.core import SYSTEM_CLOCK, Clock, Event, Events, correlation
 from seawall.core.correlation import Correlation
 from seawall.resilience.events import PolicyEvent, RequestSent
 from seawall.settings import Settings
-from seawall.telemetry import redaction
-from seawall.telemetry.requests import METHODS
-from seawall.telemetry.tracing import Recording, Span, SpanEnded, new_span_id, recording, type_name
+from seawall.telemetry.tracing import Span, SpanEnded, recording, type_name
 from seawall.web.disclosure import loggable
 from seawall.web.events import ErrorAnswered
 
 if TYPE_CHECKING:
-    from seawall.cache import CacheLoaded
-    from seawall.database import StatementRan
     from seawall.telemetry.opentelemetry import OpenTelemetrySpans
     from seawall.telemetry.sentry import Sentry
-    from seawall.web.layer import Served
 
 _logger = logging.getLogger("seawall")
 CLOSING = 3.0
 """Seconds that spans and errors have to be sent in when the service stops."""
-MOST_SPANS = 1_000
-"""Spans of one request that are told: it may have left something running that never ends."""
-MOST_CHILDREN = 200
-"""Spans of one request that Sentry is told."""
-_SERVER_ERROR, _CLIENT_ERROR = 500, 400
-_UNMATCHED = "(unmatched)"
-_CANCELLED = type_name(CancelledError)
-_TABLE = re.compile(
-    r"""\b(?:FROM|INTO|UPDATE|TABLE)\s+(?:ONLY\s+|IF\s+(?:NOT\s+)?EXISTS\s+)?([\w.\"]+)""", re.IGNORECASE
-)
 
 
 class Tracing:
@@ -70,8 +54,8 @@ class Tracing:
         self._running = False
         self._unsubscribe: Callable[[], None] | None = None
         self._spans: dict[type[Event], Callable[[Any, Correlation, float], Span]] = {
-            SpanEnded: _of_block,
-            RequestSent: _of_request,
+            SpanEnded: of_block,
+            RequestSent: of_request,
         }
         self._marks: tuple[type[Event], ...] = (PolicyEvent,)
 
@@ -154,14 +138,14 @@ class Tracing:
             StatementRerun,
         )
 
-        self._spans[StatementRan] = _of_statement
+        self._spans[StatementRan] = of_statement
         self._marks += (RepeatedStatement, SlowStatement, StatementRerun)
 
     def hear_cache(self) -> None:
         """Have the cache's loads be spans."""
         from seawall.cache import CacheLoaded, CacheLoadFailed, CacheRefused  # noqa: PLC0415 - the cache extra
 
-        self._spans[CacheLoaded] = _of_load
+        self._spans[CacheLoaded] = of_load
         self._marks += (CacheLoadFailed, CacheRefused)
 
     def _heard(self, event: Event) -> None:
@@ -177,7 +161,7 @@ class Tracing:
         elif kind in self._spans:
             found.contains(self._spans[kind](event, work, self._clock.now().timestamp()))
         elif isinstance(event, self._marks):
-            found.mark(kind.__name__, _facts(event))
+            found.mark(kind.__name__, facts(event))
 
     def _answered(self, event: ErrorAnswered, work: Correlation | None) -> None:
         sentry = self.sentry
@@ -191,191 +175,3 @@ class Tracing:
                 code=event.code,
                 category=event.category,
             )
-
-
-class RecordedRequest(Recording):
-    """A request that is recorded, by OpenTelemetry, by Sentry, or by both."""
-
-    __slots__ = ("_children", "_detach", "_parent", "_scheme", "_sentry", "_spans", "_told")
-
-    def __init__(
-        self,
-        scope: MutableMapping[str, Any],
-        work: Correlation,
-        parent: str | None,
-        events: Events,
-        spans: OpenTelemetrySpans | None,
-        sentry: Sentry | None,
-    ) -> None:
-        super().__init__(work, events)
-        self._scheme: str = scope.get("scheme", "http")
-        self._told = 0
-        self._parent = parent
-        self._spans = spans
-        self._sentry = sentry
-        self._children: list[Span] = []
-        self._detach = None if spans is None else spans.attach(work)
-
-    def contains(self, span: Span) -> None:
-        """A part of it has ended."""
-        self._told += 1
-        if self._spans is not None and self._told <= MOST_SPANS:
-            self._spans.ended(span)
-        if self._sentry is not None and len(self._children) < MOST_CHILDREN:
-            self._children.append(span)
-
-    def ended(self, served: Served, error: BaseException | None) -> None:
-        """The request was served. What it does from here on is still told to OpenTelemetry."""
-        sentry, self._sentry = self._sentry, None
-        try:
-            if self._detach is not None:
-                self._detach()
-            span = self._span(served, error)
-            if self._spans is not None:
-                self._spans.ended(span)
-            if sentry is not None:
-                sentry.transaction(span, self._children)
-        except Exception:  # the answer is through; a span is not worth its connection
-            _logger.exception("a request's span can't be told")
-        self._children = []
-
-    def _span(self, served: Served, error: BaseException | None) -> Span:
-        method = served.method if served.method in METHODS else "HTTP"
-        matched = served.route != _UNMATCHED
-        failed = served.status >= _SERVER_ERROR
-        attributes: dict[str, Any] = {
-            "http.request.method": served.method if method == served.method else "_OTHER",
-            "url.path": redaction.text(served.path),
-            "url.scheme": self._scheme,
-            "http.response.status_code": served.status,
-            "client.address": served.client,
-        }
-        if matched:
-            attributes["http.route"] = served.route
-        if self.work.request_id != self.work.trace_id:
-            attributes["seawall.request_id"] = self.work.request_id
-        cause = self.error
-        if failed and cause is None:
-            cause = str(served.status) if error is None else type_name(error)
-        return Span(
-            name=f"{method} {served.route}" if matched else method,
-            kind="server",
-            trace_id=self.work.trace_id,
-            span_id=self.work.span_id,
-            parent_id=self._parent,
-            far=True,
-            trace_state=self.work.trace_state,
-            started=served.at,
-            seconds=served.seconds,
-            attributes=attributes,
-            marks=tuple(self.marks),
-            error=cause if failed else None,
-            failed=failed,
-        )
-
-
-def _child(work: Correlation, name: str, *, started: float, span_id: str | None = None, **options: Any) -> Span:
-    return Span(
-        name=name,
-        trace_id=work.trace_id,
-        span_id=span_id or new_span_id(),
-        parent_id=options.pop("parent_id", work.span_id),
-        trace_state=work.trace_state,
-        started=started,
-        **options,
-    )
-
-
-def _of_block(event: SpanEnded, work: Correlation, now: float) -> Span:
-    return _child(
-        work,
-        event.name,
-        kind="internal",
-        started=event.started,
-        seconds=event.seconds,
-        span_id=event.span_id,
-        parent_id=event.parent_id,
-        attributes=redaction.fields(event.attributes),
-        error=event.error,
-        failed=event.error is not None and event.error != _CANCELLED,
-        stack=event.stack,
-    )
-
-
-def _of_request(event: RequestSent, work: Correlation, now: float) -> Span:
-    error = event.error
-    if error is None and event.status is not None and event.status >= _CLIENT_ERROR:
-        error = str(event.status)
-    attributes = {
-        "http.request.method": event.method,
-        "server.address": event.host,
-        "server.port": event.port,
-        "http.response.status_code": event.status,
-        "http.request.resend_count": event.attempt - 1 or None,
-    }
-    return _child(
-        work,
-        event.method,
-        kind="client",
-        started=now - event.seconds,
-        seconds=event.seconds,
-        span_id=event.span_id,
-        attributes={name: value for name, value in attributes.items() if value is not None},
-        error=error,
-        failed=error is not None and error != CancelledError.__name__,
-    )
-
-
-def _of_statement(event: StatementRan, work: Correlation, now: float) -> Span:
-    host, _, port = event.node.rpartition(":")
-    summary = summarized(event.statement)
-    attributes: dict[str, Any] = {
-        "db.system.name": "postgresql" if host else "sqlite",
-        "db.namespace": event.database,
-        "db.query.summary": summary,
-        "db.query.text": event.statement,
-    }
-    if host:
-        attributes |= {"server.address": host.strip("[]"), "server.port": int(port) if port.isdecimal() else None}
-    if event.rows >= 0:
-        attributes["db.response.returned_rows"] = event.rows
-    if event.sqlstate is not None:
-        attributes["db.response.status_code"] = event.sqlstate
-    error = None if event.error is None else type_name(event.error)
-    return _child(
-        work,
-        summary,
-        kind="client",
-        started=now - event.seconds,
-        seconds=event.seconds,
-        attributes=attributes,
-        error=error,
-        failed=error is not None and error != _CANCELLED,
-    )
-
-
-def _of_load(event: CacheLoaded, work: Correlation, now: float) -> Span:
-    # Not the key: it may have a person's name in it, or a session's id.
-    attributes = {"seawall.cache.name": event.cache, "seawall.cache.category": event.category}
-    name, started = f"cache load {event.category}", now - event.seconds
-    return _child(work, name, kind="internal", started=started, seconds=event.seconds, attributes=attributes)
-
-
-@lru_cache(1_024)
-def summarized(statement: str) -> str:
-    """What a statement does, and to which table: `SELECT campaigns`."""
-    verb = statement.split(None, 1)[0].upper() if statement.strip() else "SQL"
-    table = _TABLE.search(statement)
-    return verb if table is None else f"{verb} {table[1].replace(chr(34), '')}"
-
-
-def _facts(event: Event) -> dict[str, Any]:
-    """An event's fields that are plain values; of errors the type; never a cache's key."""
-    found: dict[str, Any] = {}
-    for one in dataclasses.fields(event):
-        value = getattr(event, one.name)
-        if isinstance(value, BaseException):
-            found[one.name] = type_name(value)
-        elif isinstance(value, (str, int, float)) and one.name != "key":
-            found[one.name] = value
-    return redaction.fields(found)

@@ -17,7 +17,7 @@ from opentelemetry.trace import NoOpTracerProvider, SpanKind, get_current_span
 from starlette.background import BackgroundTask
 
 from seawall import Seawall
-from seawall.app.tracing import summarized
+from seawall.app.spans import summarized
 from seawall.core import Events, OptionError, correlation
 from seawall.core.correlation import Correlation
 from seawall.resilience import Pipeline, RequestSent, Retry
@@ -543,7 +543,7 @@ def test_service_without_a_destination_traces_nothing_itself():
 
 
 def test_spans_of_one_request_are_bounded(service):
-    from seawall.app.tracing import MOST_SPANS
+    from seawall.app.recorded import MOST_SPANS
 
     @service.app.get("/")
     async def endpoint() -> None:
