@@ -30,6 +30,7 @@ PACKAGES_OF_FILES = {
     "telemetry/opentelemetry.py": {"opentelemetry"},
     "telemetry/sentry.py": {"sentry_sdk"},
     "telemetry/structlog.py": {"structlog"},
+    "jobs/celery.py": {"celery", "kombu"},
     "settings/settings.py": {"dotenv"},
     "profiling/pyinstrument.py": {"pyinstrument"},
     "testing/fixtures.py": {"sqlalchemy"},

@@ -1,7 +1,6 @@
 """One trace over two services, as a loopback collector gets it by OTLP; and what becomes of services without one."""
 
 import asyncio
-import gzip
 import io
 import json
 import logging
@@ -10,8 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx2
@@ -19,8 +16,6 @@ import pytest
 import requests
 import uvicorn
 from fastapi import FastAPI
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from sqlalchemy import text
 
 from seawall import Seawall
@@ -33,84 +28,9 @@ from seawall.settings import Settings
 from seawall.telemetry.logs import Logs
 from seawall.telemetry.opentelemetry import MOST_WAITING, OpenTelemetrySpans
 from seawall.telemetry.tracing import Span, traced
+from tests.receivers import Collector
 
 SECRET = "hunter2-hunter2"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Received:
-    service: str
-    name: str
-    kind: int
-    trace_id: str
-    span_id: str
-    parent_id: str
-    start: int
-    end: int
-    attributes: dict[str, Any]
-    failed: bool
-
-
-class Collector:
-    """An OTLP/HTTP receiver. status: what it answers, after `delay` seconds."""
-
-    def __init__(self) -> None:
-        self.spans: list[Received] = []
-        self.bodies: list[bytes] = []
-        self.paths: set[str] = set()
-        self.status, self.delay = 200, 0.0
-        collector = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                body = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
-                collector.paths.add(self.path)
-                collector.take(body)
-                time.sleep(collector.delay)
-                self.send_response(collector.status)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Be quiet."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.server.handle_error = lambda *_: None  # type: ignore[method-assign]
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.thread.start()
-
-    def take(self, body: bytes) -> None:
-        self.bodies.append(body)
-        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-            service = next(one.value.string_value for one in resource.resource.attributes if one.key == "service.name")
-            for scope in resource.scope_spans:
-                self.spans += [received(service, span) for span in scope.spans]
-
-    def named(self, name: str, service: str | None = None) -> list[Received]:
-        return [span for span in self.spans if span.name == name and service in {None, span.service}]
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-def received(service: str, span: Any) -> Received:
-    return Received(
-        service=service,
-        name=span.name,
-        kind=span.kind,
-        trace_id=span.trace_id.hex(),
-        span_id=span.span_id.hex(),
-        parent_id=span.parent_span_id.hex(),
-        start=span.start_time_unix_nano,
-        end=span.end_time_unix_nano,
-        attributes={one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes},
-        failed=span.status.code == Status.STATUS_CODE_ERROR,
-    )
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from seawall.core import Events
 from seawall.core.correlation import Correlation
 from seawall.telemetry import redaction
 from seawall.telemetry.requests import METHODS
-from seawall.telemetry.tracing import Recording, Span, type_name
+from seawall.telemetry.tracing import Recording, Span, places, type_name
 
 if TYPE_CHECKING:
+    from seawall.jobs import JobEnded
     from seawall.telemetry.opentelemetry import OpenTelemetrySpans
     from seawall.telemetry.sentry import Sentry
     from seawall.web.layer import Served
@@ -124,4 +125,44 @@ class RecordedRequest(RecordedWork):
             marks=tuple(self.marks),
             error=cause if failed else None,
             failed=failed,
+        )
+
+
+class RecordedJob(RecordedWork):
+    """A job that is recorded."""
+
+    __slots__ = ()
+
+    def ended(self, ended: JobEnded) -> None:
+        """A run of it is over."""
+        self.close(lambda: self._span(ended))
+
+    def _span(self, ended: JobEnded) -> Span:
+        attributes = {
+            "messaging.system": "celery",
+            "messaging.operation.name": "process",
+            "messaging.operation.type": "process",
+            "messaging.message.id": ended.job_id,
+            "seawall.job.name": ended.job,
+            "seawall.job.state": ended.state.value,
+            "seawall.job.attempt": ended.attempt,
+            "seawall.job.waited": ended.waited,
+            "seawall.request_id": self.work.request_id,
+        }
+        failed = ended.state in {"failed", "stopped"}
+        return Span(
+            name=f"job {ended.job}",
+            kind="consumer",
+            trace_id=self.work.trace_id,
+            span_id=self.work.span_id,
+            parent_id=self.parent,
+            far=True,
+            trace_state=self.work.trace_state,
+            started=ended.started,
+            seconds=ended.seconds,
+            attributes={name: value for name, value in attributes.items() if value is not None},
+            marks=tuple(self.marks),
+            error=None if ended.error is None else type_name(ended.error),
+            failed=failed,
+            stack=() if ended.error is None else places(ended.error.__traceback__),
         )

@@ -14,10 +14,11 @@ from weakref import WeakKeyDictionary
 
 from seawall.app.attempts import Attempts
 from seawall.app.draining import delayed_end
+from seawall.app.jobs import JobSurroundings
 from seawall.app.signals import Signals
 from seawall.app.telemetry import Telemetry
 from seawall.app.tracing import Tracing
-from seawall.core import SYSTEM_CLOCK, Clock, Events, Lifecycle, MissingExtraError, Part, correlation
+from seawall.core import SYSTEM_CLOCK, Clock, Events, Lifecycle, MissingExtraError, OptionError, Part, correlation
 from seawall.files import InUse, Retention
 from seawall.health import Check, HealthChecks, Report, disk_space, memory_space
 from seawall.profiling import Profiler
@@ -29,6 +30,7 @@ from seawall.telemetry.metrics import Metrics
 if TYPE_CHECKING:
     from seawall.cache import Cache, Freshness, SessionStore, Warmer
     from seawall.database import Database
+    from seawall.jobs.celery import Celery, CeleryJobs
 
 _logger = logging.getLogger("seawall")
 App = TypeVar("App", bound=Any)
@@ -216,6 +218,39 @@ class Seawall:
 
         expiry = self.settings.session_expiry_hours * 3600
         return SessionStore(self.cache, idle=expiry, absolute=expiry)
+
+    @cached_property
+    def celery(self) -> Celery:
+        """A Celery app with the broker and the result backend of the settings. Made when first asked for.
+
+        Raises `OptionError` where they have neither `CELERY_BROKER_URL` nor `REDIS_URL`.
+        """
+        from seawall.jobs.celery import application  # noqa: PLC0415 - the celery extra
+
+        settings = self.settings
+        broker = settings.celery_broker_url or settings.redis_url
+        app = application(self.service, broker=broker, backend=settings.celery_result_backend)
+        self.install_celery(app)
+        return app
+
+    def install_celery(self, app: Celery) -> CeleryJobs:
+        """Make the tasks of a Celery app the service's jobs: with its ids, logs, metrics, traces and health.
+
+        Do so where the app is made, before a worker starts. Raises `OptionError` for a second one.
+        """
+        if any(check.name == "celery" for check in self.health.checks):
+            raise OptionError("Seawall.install_celery", "app", app, "one Celery app of a service; it has another")
+        from seawall.jobs.celery import CeleryJobs  # noqa: PLC0415 - the celery extra
+
+        surroundings = JobSurroundings(self._telemetry, self.tracing)
+        jobs = CeleryJobs(
+            app, surroundings=surroundings, own_logs=self._telemetry.logs is not None, clock=self.clock,
+            events=self.events,
+        )  # fmt: skip
+        self._signals.count_jobs()
+        self.tracing.hear_jobs()
+        self.health.add(Check("celery", jobs.check, critical=False, timeout=3.0, ttl=10.0))
+        return jobs
 
     def retain(
         self, folder: str | Path, *, max_age: float | None = None, in_use: InUse | None = None, name: str | None = None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from seawall.database import Database
 
 _logger = logging.getLogger("seawall")
+_jobs = logging.getLogger("seawall.jobs")
 _STATES = {"closed": 0, "forced_closed": 0, "metrics_only": 0, "half_open": 1, "open": 2, "isolated": 3}
 _STATUSES = {Status.HEALTHY: 0, Status.DEGRADED: 1, Status.UNHEALTHY: 2}
 Count = Callable[[Any], None]
@@ -130,6 +131,42 @@ class Signals:
                 )  # fmt: skip
 
         self._known[FolderSwept] = swept
+
+    def count_jobs(self) -> None:
+        """Jobs that are enqueued, and those that this process runs, with a line for each."""
+        from seawall.jobs import JobEnded, JobEnqueued, JobStarted, JobState  # noqa: PLC0415 - only where there are any
+
+        enqueued, ended = self._family(catalogue.JOBS_ENQUEUED), self._family(catalogue.JOBS)
+        took, waited = self._family(catalogue.JOB_SECONDS), self._family(catalogue.JOB_WAITED)
+        active = self._family(catalogue.JOBS_ACTIVE).labels()
+        fine = {JobState.SUCCEEDED, JobState.IGNORED}
+
+        def began(event: JobStarted) -> None:
+            active.inc()
+            if event.waited is not None:
+                waited.labels(event.job).observe(event.waited)
+
+        def done(event: JobEnded) -> None:
+            active.dec()
+            ended.labels(event.job, event.state.value).inc()
+            took.labels(event.job).observe(event.seconds)
+            milliseconds = round(event.seconds * 1000, 2)
+            told: dict[str, Any] = {"state": event.state.value, "duration_ms": milliseconds, "attempt": event.attempt}
+            if event.waited is not None:
+                told["waited_ms"] = round(event.waited * 1000, 2)
+            if event.error is not None:
+                told["failed"] = type(event.error).__name__
+            _jobs.log(
+                logging.INFO if event.state in fine else logging.WARNING,
+                "%s %s after %s ms", event.job, event.state, milliseconds,
+                extra=told,
+            )  # fmt: skip
+
+        self._known |= {
+            JobEnqueued: lambda event: enqueued.labels(event.job).inc(),
+            JobStarted: began,
+            JobEnded: done,
+        }
 
     def _machine(self) -> None:
         memory = measure()

@@ -44,10 +44,12 @@ class Telemetry:
         self.metrics = metrics
         self.levels = Levels()
         self.ring = Ring(settings.recent_requests)
-        self._logs = logs
+        self.logs = logs
         self._process = ProcessMetrics(metrics)
         self._shared: SharedFolder | None = None
         self._stack = ExitStack()
+        self._entered = 0
+        """The process in which it is entered."""
         self._batches: list[RequestBatch] = []
         self._recorders: tuple[Any, ...] = ()
         self._sockets: tuple[Any, ...] = ()
@@ -60,12 +62,22 @@ class Telemetry:
             metrics.before_scrape(lambda: dropped.mirror(logs.sink.dropped))
             _configure_structlog()
 
+    def start(self) -> None:
+        """Enter it in a process that only runs jobs. Does nothing in one where it is entered."""
+        if self._entered != os.getpid():
+            self.__enter__()
+
+    def stop(self) -> None:
+        """Leave it, where it is entered in this process."""
+        if self._entered == os.getpid():
+            self.__exit__()
+
     def __enter__(self) -> Telemetry:
-        if self._logs is not None:
+        if self.logs is not None:
             _configure_structlog()
         with ExitStack() as stack:
-            if self._logs is not None:
-                stack.callback(self._logs.sink.flush)
+            if self.logs is not None:
+                stack.callback(self.logs.sink.flush)
             stack.callback(self.levels.close)
             stack.enter_context(self.tracing)
             folder = self._folder()
@@ -74,9 +86,11 @@ class Telemetry:
             stack.enter_context(self._process)
             stack.callback(self._tell)  # before anything of what it tells goes
             self._stack = stack.pop_all()
+        self._entered = os.getpid()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._entered = 0
         self._stack.close()
 
     def _tell(self) -> None:
@@ -111,8 +125,8 @@ class Telemetry:
         if self.settings.enable_profiling:
             takers.append(profiler.served)
         recorders: list[Any] = []
-        if self._logs is not None and self._logs.json_format:
-            takers.append(AccessLog(self._logs.sink.write_all, quiet=quiet, moment=moment).served)
+        if self.logs is not None and self.logs.json_format:
+            takers.append(AccessLog(self.logs.sink.write_all, quiet=quiet, moment=moment).served)
         else:
             recorders.append(LoggedAccess(quiet=quiet))
         batch = RequestBatch(counted.active, self.ring, takers)

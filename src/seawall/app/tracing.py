@@ -9,7 +9,7 @@ from collections.abc import Callable, MutableMapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from seawall.app.recorded import RecordedRequest
+from seawall.app.recorded import RecordedJob, RecordedRequest, RecordedWork
 from seawall.app.spans import facts, of_block, of_load, of_request, of_statement
 from seawall.core import SYSTEM_CLOCK, Clock, Event, Events, correlation
 from seawall.core.correlation import Correlation
@@ -119,13 +119,23 @@ class Tracing:
 
     def began(self, scope: MutableMapping[str, Any], work: Correlation, parent: str | None) -> RecordedRequest:
         """A request of a recorded trace has come."""
-        # Each destination has its share of the traces, and always all of a trace.
-        chance = int(work.trace_id[-8:], 16) / 2**32 * (self._rate if parent is None else 1.0)
-        spans = self.spans if self._running and (parent is not None or chance < self._exported) else None
-        sentry = self.sentry if self._running and chance < self._reported else None
-        request = RecordedRequest(scope, work, parent, self._events, spans, sentry)
+        request = RecordedRequest(scope, work, parent, self._events, *self._told_of(work, parent))
         recording.set(request)
         return request
+
+    def job_began(self, work: Correlation, parent: str | None) -> RecordedJob:
+        """A job of a recorded trace begins."""
+        job = RecordedJob(work, parent, self._events, *self._told_of(work, parent))
+        recording.set(job)
+        return job
+
+    def _told_of(self, work: Correlation, parent: str | None) -> tuple[OpenTelemetrySpans | None, Sentry | None]:
+        """Each destination has its share of the traces, and always all of a trace."""
+        if not self._running:
+            return None, None
+        chance = int(work.trace_id[-8:], 16) / 2**32 * (self._rate if parent is None else 1.0)
+        spans = self.spans if parent is not None or chance < self._exported else None
+        return spans, self.sentry if chance < self._reported else None
 
     # What the parts tell.
 
@@ -148,13 +158,33 @@ class Tracing:
         self._spans[CacheLoaded] = of_load
         self._marks += (CacheLoadFailed, CacheRefused)
 
+    def hear_jobs(self) -> None:
+        """Have jobs that are enqueued be marks, and those that fail be reported."""
+        from seawall.jobs import JobEnded, JobEnqueued, JobState  # noqa: PLC0415 - only where there are jobs
+
+        self._marks += (JobEnqueued,)
+
+        def ended(event: JobEnded) -> None:
+            sentry, error = self.sentry, event.error
+            if sentry is None or error is None or event.state is not JobState.FAILED:
+                return
+            sentry.failed(
+                loggable(error),
+                work=correlation.current.get(),
+                severity=getattr(error, "severity", "high"),
+                route=event.job,
+                code=getattr(error, "code", "unexpected"),
+            )
+
+        self._events.subscribe(ended, to=JobEnded)
+
     def _heard(self, event: Event) -> None:
         kind = type(event)
         found = recording.get()
         work = correlation.current.get()
         if isinstance(event, ErrorAnswered):
             self._answered(event, work)
-        if not isinstance(found, RecordedRequest) or work is None or not found.covers(work):
+        if not isinstance(found, RecordedWork) or work is None or not found.covers(work):
             return
         if isinstance(event, ErrorAnswered):
             found.error = event.code if event.error is None else type_name(event.error)

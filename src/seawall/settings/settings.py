@@ -117,6 +117,20 @@ class Settings:
     session_expiry_hours: float = _variable(
         "SESSION_EXPIRY_HOURS", values.hours, 24.0, "hours after which a session of `Seawall.sessions` ends"
     )
+    celery_broker_url: str | None = _variable(
+        "CELERY_BROKER_URL",
+        values.service_url,
+        None,
+        "where `Seawall.celery` hands in jobs; that of `REDIS_URL`",
+        secret=True,
+    )
+    celery_result_backend: str | None = _variable(
+        "CELERY_RESULT_BACKEND",
+        values.service_url,
+        None,
+        "where it keeps their results; without one nowhere",
+        secret=True,
+    )
     cleanup_interval_seconds: float = _variable(
         "CLEANUP_INTERVAL_SECONDS", values.seconds, 3600.0, "seconds between the sweeps of folders that `retain` keeps"
     )

@@ -69,6 +69,14 @@ def database_urls(value: str) -> tuple[str, ...]:
     return tuple(database_url(url.strip()) for url in value.split(",") if url.strip())
 
 
+def service_url(value: str) -> str:
+    """The URL of anything, such as a broker."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:(//)?\S*", value) is None:
+        message = "a URL such as redis://host:6379/0 or amqp://user:password@host"
+        raise ValueError(message)
+    return value
+
+
 def level(value: str) -> str:
     """A level of logging, in capitals."""
     if value.upper() in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:

@@ -17,6 +17,8 @@ def _histogram(name: str, help: str, *labels: str, buckets: tuple[float, ...] = 
     return Metric(name=name, kind=Kind.HISTOGRAM, help=help, labels=labels, buckets=buckets)
 
 
+_JOB_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0)
+
 # Requests.
 HTTP_REQUESTS = _counter(
     "http_requests_total",
@@ -81,6 +83,15 @@ DATABASE_SLOW = _counter("database_slow_statements_total", "Statements slower th
 DATABASE_REPEATED = _counter("database_repeated_statements_total", "Requests that ran one read again and again.")
 DATABASE_RERUN = _counter("database_statements_rerun_total", "Statements run again on another server.", "onto")
 DATABASE_PROMOTIONS = _counter("database_primary_changes_total", "Times another server became the primary.")
+
+# Jobs.
+JOBS_ENQUEUED = _counter("jobs_enqueued_total", "Jobs handed to the queue.", "job")
+JOBS = _counter("jobs_total", "Runs of jobs that have ended, by how.", "job", "state")
+JOB_SECONDS = _histogram("job_duration_seconds", "Time that runs of jobs took.", "job", buckets=_JOB_BUCKETS)
+JOB_WAITED = _histogram(
+    "job_wait_seconds", "Time from when a job was enqueued, or due, until a worker began.", "job", buckets=_JOB_BUCKETS
+)
+JOBS_ACTIVE = _gauge("jobs_active", "Jobs that run.")
 
 # Files.
 FILES_REMOVED = _counter("files_removed_total", "Entries removed from a folder because nobody needed them.", "folder")

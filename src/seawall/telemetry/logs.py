@@ -24,8 +24,8 @@ from seawall.telemetry.sink import Descriptor, Output, RotatedFile, Sink
 from seawall.telemetry.tracebacks import text_of
 
 _SILENCED = ("uvicorn.access",)
-_QUIET = dict.fromkeys(("httpx", "httpx2"), "WARNING")
-"""They tell each URL they call, with all that is in its query."""
+_QUIET = dict.fromkeys(("httpx", "httpx2", "celery.app.trace", "celery.worker.strategy"), "WARNING")
+"""They tell each URL they call, with all that is in its query, and what each job returned."""
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 """What every record has; the rest is what `extra` brought."""
 _operation = logging.getLogger("seawall.operations")
@@ -127,10 +127,10 @@ class _ToSink(logging.Handler):
 class Logs:
     """All logs of this process, in one format and to one place.
 
-    level, loggers: names as `logging` has them; of the root, and of single loggers. Clients that log whole URLs are
-    at `WARNING` unless named there. json_format: one object a line, or readable lines, in colour on a terminal. file:
-    written to in place of standard error, and rotated. most: lines that may wait to be written. count: told the level
-    of each line. At the end of the process what waits is written.
+    level, loggers: names as `logging` has them; of the root, and of single loggers. Clients that log whole URLs, and
+    what Celery says of each job, are at `WARNING` unless named there. json_format: one object a line, or readable
+    lines, in colour on a terminal. file: written to in place of standard error, and rotated. most: lines that may wait
+    to be written. count: told the level of each line. At the end of the process what waits is written.
     """
 
     def __init__(

@@ -43,7 +43,12 @@ try:
 except ImportError as error:
     raise MissingExtraError("tracing", error.name or "opentelemetry", "telemetry") from error
 
-_KINDS = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
+_KINDS = {
+    "server": SpanKind.SERVER,
+    "client": SpanKind.CLIENT,
+    "internal": SpanKind.INTERNAL,
+    "consumer": SpanKind.CONSUMER,
+}
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _FAILED = Status(StatusCode.ERROR)
 MOST_WAITING = 2_048

@@ -8,6 +8,7 @@ import os
 import resource
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ PERIOD = 0.25
 
 
 class ProcessMetrics:
-    """Measures this process; use it with `with` on a running event loop."""
+    """Measures this process; use it with `with`. How late the event loop is, only where it is entered on one."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._cpu = metrics.declare(catalogue.PROCESS_CPU).labels()
@@ -41,9 +42,10 @@ class ProcessMetrics:
     def __enter__(self) -> ProcessMetrics:
         self._processes.set(1)
         gc.callbacks.append(self._collected)
-        loop = asyncio.get_running_loop()
-        self._due = loop.time() + PERIOD
-        self._timer = loop.call_at(self._due, self._look, loop)
+        with suppress(RuntimeError):  # a worker that runs jobs without any
+            loop = asyncio.get_running_loop()
+            self._due = loop.time() + PERIOD
+            self._timer = loop.call_at(self._due, self._look, loop)
         return self
 
     def __exit__(self, *_: object) -> None:

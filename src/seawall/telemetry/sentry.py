@@ -32,6 +32,7 @@ MOST_WAITING = 100
 _REMEMBERED = 1_000
 _LIBRARY = sysconfig.get_path("stdlib")
 _logger = logging.getLogger("seawall.telemetry")
+_OPERATIONS = {"server": "http.server", "consumer": "queue.process"}
 _LEVELS = {"critical": "fatal", "high": "error", "medium": "error", "low": "warning"}
 
 
@@ -189,15 +190,15 @@ class Sentry:
         self._put(made)
 
     def transaction(self, span: Span, children: Sequence[Span]) -> None:
-        """Tell of a request whose trace is recorded, and of the spans in it. Never waits."""
+        """Tell of a request or a job whose trace is recorded, and of the spans in it. Never waits."""
         self._put(
             lambda: {
                 "type": "transaction",
                 "transaction": span.name,
-                "transaction_info": {"source": "route" if "http.route" in span.attributes else "url"},
+                "transaction_info": {"source": _source(span)},
                 "start_timestamp": span.started,
                 "timestamp": span.started + span.seconds,
-                "contexts": {"trace": {**_ids(span), "op": "http.server", "data": dict(span.attributes)}},
+                "contexts": {"trace": {**_ids(span), "op": _OPERATIONS[span.kind], "data": dict(span.attributes)}},
                 "spans": [_child(child) for child in children],
             }
         )
@@ -249,6 +250,10 @@ def _user(fields: Mapping[str, Any]) -> dict[str, str] | None:
 def _ids(span: Span) -> dict[str, Any]:
     found = {"trace_id": span.trace_id, "span_id": span.span_id, "status": "internal_error" if span.failed else "ok"}
     return found if span.parent_id is None else {**found, "parent_span_id": span.parent_id}
+
+
+def _source(span: Span) -> str:
+    return "task" if span.kind == "consumer" else "route" if "http.route" in span.attributes else "url"
 
 
 def _child(span: Span) -> dict[str, Any]:

@@ -29,7 +29,7 @@ MOST_MARKS = 64
 """Moments kept of one request."""
 _FRAMES = 20
 F = TypeVar("F", bound=Callable[..., Any])
-Kind = Literal["server", "client", "internal"]
+Kind = Literal["server", "client", "internal", "consumer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +92,9 @@ class Spans(Protocol):
 
 
 class Recording:
-    """A request whose trace is recorded. events: where its spans are told. marks: moments of it, `MOST_MARKS` at most.
+    """A request, or a job, whose trace is recorded. It stays current for what it leaves running in the background.
 
-    It stays current for what the request leaves running in the background.
+    events: where its spans are told. marks: moments of it, `MOST_MARKS` at most.
     """
 
     __slots__ = ("error", "events", "marks", "work")

@@ -1,14 +1,11 @@
 """What a loopback Sentry is told of errors and traces, and that nobody waits for it."""
 
 import asyncio
-import gzip
 import json
 import logging
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx2
@@ -24,55 +21,9 @@ from seawall.settings import Settings
 from seawall.telemetry.sentry import MOST_CRUMBS, MOST_PER_SECOND, Sentry, Trail
 from seawall.telemetry.tracing import traced
 from seawall.testing import FakeClock
+from tests.receivers import Receiver
 
 SECRET = "hunter2-hunter2"
-
-
-class Receiver:
-    """Takes envelopes; `items` has what was in them, as type and body. status: what it answers, after `delay`."""
-
-    def __init__(self) -> None:
-        self.items: list[tuple[str, dict[str, Any]]] = []
-        self.texts: list[str] = []
-        self.status = 200
-        self.delay = 0.0
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                if self.headers.get("content-encoding") == "gzip":
-                    body = gzip.decompress(body)
-                receiver.take(body)
-                time.sleep(receiver.delay)
-                self.send_response(receiver.status)
-                self.send_header("content-length", "2")
-                self.end_headers()
-                self.wfile.write(b"{}")
-
-            def log_message(self, *_: object) -> None:
-                """Be quiet."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.server.handle_error = lambda *_: None  # type: ignore[method-assign]
-        self.dsn = f"http://key@127.0.0.1:{self.server.server_address[1]}/1"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.thread.start()
-
-    def take(self, body: bytes) -> None:
-        self.texts.append(body.decode())
-        lines = body.decode().splitlines()[1:]
-        for head, content in zip(lines[::2], lines[1::2], strict=True):
-            self.items.append((json.loads(head)["type"], json.loads(content)))
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        return [body for item, body in self.items if item == kind]
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
 
 
 @pytest.fixture

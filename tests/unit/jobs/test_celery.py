@@ -1,0 +1,154 @@
+"""Celery apps that are made and installed: what is refused, what eager tasks are, and what is told in one process."""
+
+import itertools
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+from celery import Celery
+from celery.contrib.testing.worker import start_worker
+from celery.exceptions import Ignore, Reject
+
+from seawall import Seawall
+from seawall.core import Events, OptionError, correlation, deadline
+from seawall.core.correlation import Correlation
+from seawall.jobs import JobEnded, JobEnqueued, JobStarted
+from seawall.jobs.celery import CeleryJobs
+from seawall.settings import Settings, SettingsError
+from seawall.testing import EventRecorder
+
+MEMORY = "memory://"
+_numbers = itertools.count()
+
+
+def until(found: Callable[[], object]) -> None:
+    end = time.monotonic() + 10
+    while not found():
+        assert time.monotonic() < end, "it didn't happen"
+        time.sleep(0.01)
+
+
+def made(**options: object) -> tuple[Celery, EventRecorder]:
+    # Of a queue and with tasks of its own: what is in memory, all apps of a process share.
+    name = f"queue-{next(_numbers)}"
+    app = Celery(name, broker=MEMORY, backend="cache+memory://", set_as_current=False)
+    app.conf.task_default_queue = name
+    app.conf.update(options)
+    events = Events()
+    CeleryJobs(app, own_logs=True, events=events)  # or Celery would take the root logger
+    return app, EventRecorder(events)
+
+
+def test_without_a_broker_it_says_what_to_set():
+    with pytest.raises(OptionError, match="CELERY_BROKER_URL, or REDIS_URL"):
+        Seawall(service="test", settings=Settings()).celery  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("settings", "broker", "backend"),
+    [
+        ({"CELERY_BROKER_URL": "amqp://host//"}, "amqp://host//", None),
+        ({"REDIS_URL": "redis://host/1"}, "redis://host/1", None),
+        (
+            {"REDIS_URL": "redis://a/1", "CELERY_BROKER_URL": "redis://b/2", "CELERY_RESULT_BACKEND": "rpc://"},
+            "redis://b/2",
+            "rpc://",
+        ),
+    ],
+)
+def test_the_environment_says_where_jobs_go(settings, broker, backend):
+    app = Seawall(service="test", settings=Settings.from_env(settings)).celery
+    assert (app.conf.broker_url, app.conf.result_backend, app.main) == (broker, backend, "test")
+
+
+def test_urls_are_secret_and_checked():
+    settings = Settings.from_env({"CELERY_BROKER_URL": "redis://:sesame@host/1", "CELERY_RESULT_BACKEND": "rpc://"})
+    assert "sesame" not in repr(settings)
+    assert settings.shown()["CELERY_BROKER_URL"] == "set"
+    with pytest.raises(SettingsError, match="CELERY_BROKER_URL: its value is not allowed; allowed: a URL such as"):
+        Settings.from_env({"CELERY_BROKER_URL": "the broker"})
+
+
+def test_a_second_app_and_what_is_none_are_refused():
+    sea = Seawall(service="test", settings=Settings(celery_broker_url=MEMORY))
+    assert sea.celery is sea.celery
+    with pytest.raises(OptionError, match="one Celery app of a service"):
+        sea.install_celery(Celery("another", set_as_current=False))
+    with pytest.raises(OptionError, match="a Celery app"):
+        CeleryJobs("celery")
+
+
+def test_an_eager_task_is_part_of_whoever_calls_it():
+    app, seen = made(task_always_eager=True)
+    work = Correlation("request", "1" * 32, "2" * 16)
+
+    @app.task(shared=False)
+    def which():
+        return correlation.current.get(), deadline.remaining()
+
+    token = correlation.current.set(work)
+    try:
+        with deadline.within(5):
+            found, remaining = which.delay().get()
+    finally:
+        correlation.current.reset(token)
+    assert found is work
+    assert 4 < remaining <= 5
+    assert seen.events == []
+
+
+def test_tasks_of_another_app_are_not_told_of():
+    _, seen = made()
+    other, others_seen = made()
+
+    @other.task(shared=False)
+    def job():
+        return 1
+
+    with start_worker(other, perform_ping_check=False, pool="solo"):
+        job.delay()
+        until(lambda: len(others_seen.events) == 3)
+    assert seen.events == []
+    assert [type(event) for event in others_seen.events] == [JobEnqueued, JobStarted, JobEnded]
+
+
+def test_how_a_run_ended_is_told_and_nothing_of_it_stays(caplog):
+    app, seen = made()
+    endings = {"return": None, "raise": ValueError("a secret"), "ignore": Ignore(), "reject": Reject(requeue=False)}
+
+    @app.task(shared=False)
+    def job(ending):
+        if (error := endings[ending]) is not None:
+            raise error
+
+    def ended() -> list[JobEnded]:
+        return [event for event in seen.events if isinstance(event, JobEnded)]
+
+    before = correlation.current.get(), deadline.current.get()
+    with caplog.at_level(logging.CRITICAL), start_worker(app, perform_ping_check=False, pool="solo"):
+        for ending in endings:
+            job.delay(ending)
+        until(lambda: len(ended()) == len(endings))
+    assert [event.state for event in ended()] == ["succeeded", "failed", "ignored", "rejected"]
+    assert [type(event.error) for event in ended()] == [type(None), ValueError, type(None), type(None)]
+    assert "a secret" not in repr(seen.events)
+    assert (correlation.current.get(), deadline.current.get()) == before
+    assert app.__dict__["seawall"]._runs == {}
+
+
+def test_without_celery_it_says_what_to_install():
+    code = """
+import sys
+sys.modules["celery"] = None
+from seawall import Seawall
+from seawall.settings import Settings
+try:
+    Seawall(service="test", settings=Settings(celery_broker_url="memory://")).celery
+except ImportError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "install 'seawall[celery]'" in done.stdout
