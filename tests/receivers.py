@@ -25,7 +25,7 @@ class Loopback:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 body = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
                 receiver.paths.add(self.path)
-                receiver.take(body)
+                receiver.take(self.path, body)
                 time.sleep(receiver.delay)
                 self.send_response(receiver.status)
                 self.send_header("content-length", "2")
@@ -42,7 +42,7 @@ class Loopback:
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
         self.thread.start()
 
-    def take(self, body: bytes) -> None:
+    def take(self, path: str, body: bytes) -> None:
         raise NotImplementedError
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class Receiver(Loopback):
         super().__init__()
         self.dsn = f"http://key@{self.address}/1"
 
-    def take(self, body: bytes) -> None:
+    def take(self, path: str, body: bytes) -> None:
         self.texts.append(body.decode())
         lines = body.decode().splitlines()[1:]
         for head, content in zip(lines[::2], lines[1::2], strict=True):
@@ -93,7 +93,7 @@ class Collector(Loopback):
         super().__init__()
         self.url = f"http://{self.address}"
 
-    def take(self, body: bytes) -> None:
+    def take(self, path: str, body: bytes) -> None:
         self.bodies.append(body)
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             service = next(one.value.string_value for one in resource.resource.attributes if one.key == "service.name")

@@ -11,10 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -27,6 +26,7 @@ import pytest
 from podcasts.objectives import PLAN
 from seawall.alerts import AlertPlan, FewEvents, Objective, Targets, Thresholds, generate
 from seawall.telemetry.catalogue import METRICS
+from tests.receivers import Loopback
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = ROOT / "examples" / "podcasts" / "operations"
@@ -224,28 +224,15 @@ def process(command: list[str], log: Path, ready: str, **options: Any) -> Iterat
             running.wait()
 
 
-@contextmanager
-def webhook(told: "Queue[tuple[str, dict[str, Any]]]") -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            told.put((self.path, json.loads(body)))
-            self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
+class Webhook(Loopback):
+    """Takes what Alertmanager tells; `told` has the path and the body of each."""
 
-        def log_message(self, *_: Any) -> None:
-            """Nothing."""
+    def __init__(self) -> None:
+        self.told: Queue[tuple[str, dict[str, Any]]] = Queue()
+        super().__init__()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    def take(self, path: str, body: bytes) -> None:
+        self.told.put((path, json.loads(body)))
 
 
 def write_quickened(folder: Path, targets: Targets) -> None:
@@ -268,9 +255,8 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     folder = tmp_path_factory.mktemp("alerts")
     ports = {name: free_port() for name in ("service", "prometheus", "alertmanager")}
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
-    told: Queue[tuple[str, dict[str, Any]]] = Queue()
     with ExitStack() as running:
-        hook = running.enter_context(webhook(told))
+        hook = running.enter_context(closing(Webhook()))
         write_quickened(
             folder,
             Targets(
@@ -278,8 +264,8 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
                 postgresql=(),
                 redis=(),
                 alertmanager=[f"127.0.0.1:{ports['alertmanager']}"],
-                page=f"{hook}/page",
-                ticket=f"{hook}/ticket",
+                page=f"http://{hook.address}/page",
+                ticket=f"http://{hook.address}/ticket",
             ),
         )
         uvicorn = [sys.executable, "-m", "uvicorn", "--factory", "tests.integration.test_alerts:service"]
@@ -319,7 +305,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
                 cwd=folder,
             )
         )
-        yield Chain(urls["service"], urls["prometheus"], told)
+        yield Chain(urls["service"], urls["prometheus"], hook.told)
 
 
 @pytest.fixture(scope="module")
