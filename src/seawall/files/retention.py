@@ -17,13 +17,15 @@ import tempfile
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
+from weakref import WeakKeyDictionary
 
 from seawall.core import SYSTEM_CLOCK, Clock, Events, Health, OptionError, Status
 from seawall.core.options import callable_or_none, number
-from seawall.files.entries import Entry, look, measure, remove
+from seawall.files.entries import Entry, Folder, opened
 from seawall.files.events import FolderSwept
 from seawall.files.report import SweepReport
 
@@ -38,6 +40,16 @@ JITTER = 0.1
 _MISSED = 3
 """Intervals without a sweep after which something holds it up."""
 _logger = logging.getLogger("seawall.files")
+
+
+@dataclass
+class _Found:
+    """What a sweep has come to so far."""
+
+    kept: list[Entry] = field(default_factory=list)
+    old: list[Entry] = field(default_factory=list)
+    gone: list[Entry] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 class Retention:
@@ -79,7 +91,9 @@ class Retention:
         """What the last sweep did that wasn't dry; None before the first."""
         self._in_use = in_use
         self._swept_at = clock.monotonic()
-        self._one = asyncio.Lock()
+        self._left: set[str] = set()
+        """What this process has given up, and couldn't remove yet."""
+        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
         self._task: asyncio.Task[None] | None = None
 
     async def sweep(self, *, dry_run: bool = False) -> SweepReport:
@@ -88,7 +102,7 @@ class Retention:
         Raises nothing but the caller's own cancellation, which ends it after the entry at hand. One sweep runs at a
         time; others wait for it.
         """
-        async with self._one:
+        async with self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             began = self.clock.monotonic()
             report = await self._sweep(began, dry_run=dry_run)
             if not dry_run:
@@ -97,29 +111,34 @@ class Retention:
             return report
 
     async def _sweep(self, began: float, *, dry_run: bool) -> SweepReport:
-        failed: dict[str, str] = {}
-        kept: list[Entry] = []
-        old: list[Entry] = []
-        for entry in await self._in_thread(self._look, failed):
-            if entry.given_up and self._age(entry) <= SETTLING:
-                continue  # another process is at it
+        found = _Found()
+        for entry in await self._in_thread(self._look, found):
             try:
-                (old if await self._goes(entry) else kept).append(entry)
+                goes = await self._goes(entry)
             except Exception as error:  # noqa: BLE001 - the service's own function
-                failed[entry.name] = f"in_use raised {type(error).__name__}"
-        gone = old if dry_run else await self._in_thread(self._remove, old, kept, failed)
+                found.failed[entry.name] = f"in_use raised {type(error).__name__}"
+                continue
+            (found.old if goes else found.kept).append(entry)
+            if goes and not dry_run and self._in_use is not None:
+                # At once: while others are asked for, this one may be needed again.
+                await self._in_thread(self._remove, found)
+        if dry_run:
+            found.gone = found.old
+        elif found.old:
+            await self._in_thread(self._remove, found)
         return SweepReport(
-            removed=tuple(entry.name for entry in gone if not entry.given_up),
-            freed=sum(entry.held for entry in gone),
-            kept=len(kept),
-            held=sum(entry.held for entry in kept),
-            failed=failed,
+            removed=tuple(entry.name for entry in found.gone if not entry.given_up),
+            freed=sum(entry.held for entry in found.gone),
+            kept=len(found.kept),
+            held=sum(entry.held for entry in found.kept),
+            failed=found.failed,
             seconds=self.clock.monotonic() - began,
         )
 
     async def _goes(self, entry: Entry) -> bool:
         if entry.given_up:
-            return True
+            # Another process may be at it, unless it is this one that couldn't.
+            return entry.name in self._left or self._age(entry) > SETTLING
         needed = None if self._in_use is None else await self._in_use(entry.name)
         if needed is None:
             return self._age(entry) > self.max_age
@@ -138,39 +157,48 @@ class Retention:
         finally:
             stop.set()  # whoever was cancelled isn't waiting any more
 
-    def _look(self, stopped: Callable[[], bool], failed: dict[str, str]) -> list[Entry]:
+    def _look(self, stopped: Callable[[], bool], into: _Found) -> list[Entry]:
         entries = []
         try:
-            for found in look(self.folder, self._now(), stopped):
-                if isinstance(found, Entry):
-                    entries.append(found)
-                else:
-                    failed[found[0]] = _why(found[1])
+            with opened(self.folder, self._now(), stopped) as folder:
+                for found in folder.entries():
+                    if isinstance(found, Entry):
+                        entries.append(found)
+                    else:
+                        into.failed[found[0]] = _why(found[1])
+        except FileNotFoundError:
+            pass  # nobody has put anything into it yet
         except OSError as error:
-            failed["."] = _why(error)
+            into.failed["."] = _why(error)
         return entries
 
-    def _remove(
-        self, stopped: Callable[[], bool], old: list[Entry], kept: list[Entry], failed: dict[str, str]
-    ) -> list[Entry]:
-        gone = []
-        for entry in old:
-            if stopped():
-                break
-            try:
-                # Much time may have passed since it was looked at.
-                device = self.folder.stat().st_dev
-                now = measure(self.folder, entry.name, self._now(), device, stopped, given_up=entry.given_up)
-                if now.changed > entry.changed and not entry.given_up:
-                    kept.append(now)
-                    continue
-                remove(self.folder, now)
-                gone.append(now)
-            except FileNotFoundError:
-                continue  # another process was faster
-            except OSError as error:
-                failed[entry.name] = _why(error)
-        return gone
+    def _remove(self, stopped: Callable[[], bool], found: _Found) -> None:
+        old, found.old = found.old, []
+        try:
+            with opened(self.folder, self._now(), stopped) as folder:
+                for entry in old:
+                    if stopped():
+                        break
+                    try:
+                        self._remove_one(folder, entry, found)
+                    except FileNotFoundError:
+                        continue  # another process was faster
+                    except OSError as error:
+                        found.failed[entry.name] = _why(error)
+        except OSError as error:
+            found.failed["."] = _why(error)
+
+    def _remove_one(self, folder: Folder, entry: Entry, found: _Found) -> None:
+        # Much time may have passed since it was looked at.
+        now = folder.measure(entry.name, removable=not entry.given_up)
+        if now.changed > entry.changed and not entry.given_up:
+            found.kept.append(now)
+            return
+        name = entry.name if entry.given_up else folder.give_up(entry.name)
+        self._left.add(name)
+        folder.remove(name)
+        self._left.discard(name)
+        found.gone.append(now)
 
     def _tell(self, report: SweepReport) -> None:
         if self.events.listeners:
@@ -188,7 +216,7 @@ class Retention:
             )
 
     async def __aenter__(self) -> Self:
-        if self._task is not None:
+        if self._task is not None and not self._task.done():
             message = f"retention {self.name!r} is running already"
             raise RuntimeError(message)
         self._swept_at = self.clock.monotonic()

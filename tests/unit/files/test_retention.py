@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -32,6 +34,31 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "uploads"
     made.mkdir()
     return made
+
+
+@pytest.fixture
+def unprivileged() -> Callable[[Path], AbstractContextManager[None]]:
+    """A block in which this process is nobody, the owner of all that is below a folder; root may do everything."""
+
+    @contextmanager
+    def block(folder: Path) -> Iterator[None]:
+        if os.geteuid() != 0:
+            yield
+            return
+        subprocess.run(["chown", "-R", "65534", folder], check=True)
+        closed = [path for path in folder.parents if path.stat().st_mode & 0o005 != 0o005]
+        modes = {path: path.stat().st_mode for path in closed}
+        for path in closed:
+            path.chmod(modes[path] | 0o005)
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+            for path, mode in modes.items():
+                path.chmod(mode)
+
+    return block
 
 
 def changed(path: Path, hours: float, clock: FakeClock) -> None:
@@ -88,6 +115,13 @@ def test_what_an_archive_brings_is_as_old_as_its_arrival(folder):
     assert len(sweep(Retention(folder, clock=later)).removed) == 2
 
 
+def test_what_comes_by_a_clock_that_is_ahead_of_ours_came_just_now(folder):
+    (folder / "unpacked").touch()
+    os.utime(folder / "unpacked", (1, 1))
+    behind = FakeClock(datetime.now(UTC) - timedelta(seconds=2))
+    assert sweep(Retention(folder, clock=behind)).kept == 1
+
+
 def test_hidden_entries_stay(folder, clock):
     (folder / ".gitkeep").touch()
     (folder / ".cache").mkdir()
@@ -108,6 +142,23 @@ def test_links_are_removed_and_never_followed(folder, tmp_path, clock):
     assert set(report.removed) == {"to-directory", "to-file", "to-nothing", "directory"}
     assert (precious / "file").read_text() == "stays"
     assert names(folder) == set()
+
+
+def test_a_folder_that_becomes_a_link_is_left_alone(tmp_path, clock):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").touch()
+    retention = Retention(tmp_path / "later", clock=clock)
+    (tmp_path / "later").symlink_to(precious)
+    assert sweep(retention).failed == {".": "it has become a link to another folder"}
+    assert names(precious) == {"file"}
+
+
+def test_bytes_of_a_file_with_two_names_in_one_entry_are_counted_once(folder, clock):
+    (folder / "entry").mkdir()
+    (folder / "entry" / "file").write_bytes(b"x" * 1_000_000)
+    (folder / "entry" / "other").hardlink_to(folder / "entry" / "file")
+    assert 1_000_000 <= sweep(Retention(folder, clock=clock)).freed < 1_100_000
 
 
 def test_a_file_with_another_name_elsewhere_frees_nothing(folder, tmp_path, clock):
@@ -180,6 +231,21 @@ def test_what_nobody_can_tell_of_stays(folder, clock):
     assert health.message.endswith("1 failed (in_use raised ConnectionError)")
 
 
+def test_a_session_that_is_opened_again_while_others_are_asked_for_keeps_its_directory(folder, clock):
+    for number in range(50):
+        (folder / str(number)).mkdir()
+    asked: list[str] = []
+
+    async def in_use(name: str) -> bool | None:
+        if asked:
+            # What was asked for before is decided: it is gone, or was kept.
+            assert not (folder / asked[-1]).exists()
+        asked.append(name)
+        return False
+
+    assert len(sweep(Retention(folder, clock=clock, in_use=in_use)).removed) == 50
+
+
 def test_a_dry_run_tells_and_removes_nothing(folder, clock):
     (folder / "old").touch()
     seen = EventRecorder(events := Events())
@@ -228,6 +294,65 @@ def test_what_cannot_be_removed_is_told_of_and_the_others_go(folder, clock, monk
     monkeypatch.setattr(os, "rename", refuse)
     report = sweep(Retention(folder, clock=clock))
     assert (set(report.removed), report.failed) == ({"a", "c"}, {"b": "Operation not permitted"})
+
+
+def test_what_cannot_be_emptied_keeps_its_name_and_is_told_of_each_time(folder, clock, unprivileged):
+    (folder / "entry" / "sealed").mkdir(parents=True)
+    for where in ("", "sealed"):
+        (folder / "entry" / where / "file").touch()
+    (folder / "entry" / "sealed").chmod(0o555)
+    retention = Retention(folder, clock=clock)
+    with unprivileged(folder):
+        for _ in range(2):
+            assert sweep(retention).failed == {"entry": "Permission denied"}
+            assert names(folder / "entry") == {"sealed", "file"}
+        assert asyncio.run(retention.check()).status is Status.DEGRADED
+
+
+def test_what_fails_in_the_midst_is_tried_again_and_told_of_until_it_is_gone(folder, clock, monkeypatch):
+    (folder / "entry").mkdir()
+    (folder / "entry" / "file").touch()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    retention = Retention(folder, clock=clock)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", refuse)
+        assert sweep(retention).failed == {"entry": "Operation not permitted"}
+        # It can't be emptied under its new name either, and no other process is at it.
+        (failure,) = sweep(retention).failed.values()
+        assert failure == "Operation not permitted"
+    report = sweep(retention)
+    assert (report.failed, names(folder)) == ({}, set())
+
+
+def test_a_mount_of_the_same_disk_in_an_entry_keeps_it(folder, clock, monkeypatch):
+    # To mount takes privileges; what the kernel would say of it is made here.
+    (folder / "entry" / "with space").mkdir(parents=True)
+    monkeypatch.setattr(blocking, "_mounted", lambda: frozenset({f"{folder}/entry/with space"}))
+    assert sweep(Retention(folder, clock=clock)).kept == 1
+
+
+def test_the_kernel_tells_where_something_is_mounted():
+    assert {"/", "/proc"} <= blocking._mounted()
+
+
+def test_a_path_longer_than_the_kernel_takes_goes(folder, clock, request):
+    request.addfinalizer(lambda: subprocess.run(["rm", "-rf", folder], check=True))
+    (folder / "entry").mkdir()
+    here = os.open(folder / "entry", os.O_RDONLY)
+    for _ in range(60):
+        os.mkdir("d" * 200, dir_fd=here)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    os.close(here)
+    before = len(os.listdir("/proc/self/fd"))
+    report = sweep(Retention(folder, clock=clock))
+    assert (report.removed, report.failed) == (("entry",), {})
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_directories_deep_in_each_other_go_with_few_open_files(folder, clock, monkeypatch, request):
@@ -283,7 +408,8 @@ def test_what_a_killed_process_left_is_removed_and_what_another_is_at_is_not(fol
     assert left.name.startswith(".seawall-removed-")
     # As long as somebody changes it, somebody is at it.
     changed(left, 0.01, clock)
-    assert sweep(Retention(folder, clock=clock)) == SweepReport()
+    report = sweep(Retention(folder, clock=clock))
+    assert (report.removed, report.kept, report.failed) == ((), 1, {})
     clock.advance(300)
     report = sweep(Retention(folder, clock=clock))
     assert (report.removed, report.failed) == ((), {})
@@ -304,6 +430,21 @@ def test_of_several_sweeps_at_once_one_removes_each(folder, clock):
     assert sorted(removed, key=int) == [str(number) for number in range(300)]
     assert all(report.failed == {} for report in reports)
     assert names(folder) == set()
+
+
+def test_it_may_be_used_in_one_event_loop_after_another(folder, clock):
+    retention = Retention(folder, clock=clock, interval=HOUR)
+
+    async def several() -> None:
+        await asyncio.gather(*(retention.sweep() for _ in range(3)))
+
+    async def never_left() -> None:
+        await retention.__aenter__()
+
+    asyncio.run(several())
+    asyncio.run(never_left())
+    asyncio.run(several())
+    asyncio.run(never_left())
 
 
 def test_as_a_part_it_sweeps_at_the_start_and_every_interval(folder, clock):
@@ -350,14 +491,14 @@ def test_a_cancelled_sweep_stops_its_thread(folder, clock, monkeypatch):
     for number in range(50):
         (folder / str(number)).touch()
     removing, go_on = threading.Event(), threading.Event()
-    remove = blocking.remove
+    remove = blocking.Folder.remove
 
-    def slowly(where: Path, entry: blocking.Entry) -> None:
+    def slowly(self: blocking.Folder, name: str) -> None:
         removing.set()
         assert go_on.wait(10)
-        remove(where, entry)
+        remove(self, name)
 
-    monkeypatch.setattr("seawall.files.retention.remove", slowly)
+    monkeypatch.setattr(blocking.Folder, "remove", slowly)
 
     async def main() -> None:
         task = asyncio.create_task(Retention(folder, clock=clock).sweep())
