@@ -30,7 +30,7 @@ PACKAGES_OF_FILES = {
     "telemetry/opentelemetry.py": {"opentelemetry"},
     "telemetry/sentry.py": {"sentry_sdk"},
     "telemetry/structlog.py": {"structlog"},
-    "jobs/celery.py": {"celery", "kombu"},
+    **{f"jobs/celery/{name}.py": {"celery", "kombu"} for name in ("__init__", "application", "tasks")},
     "settings/settings.py": {"dotenv"},
     "profiling/pyinstrument.py": {"pyinstrument"},
     "testing/fixtures.py": {"sqlalchemy"},

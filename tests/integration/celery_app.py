@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import time
 
 from fastapi import FastAPI
 
@@ -64,6 +65,13 @@ def unlimited():
 @celery.task
 def pid():
     return os.getpid()
+
+
+@celery.task
+def nap():
+    _logger.info("naps")
+    time.sleep(1)
+    return "slept"
 
 
 @celery.task

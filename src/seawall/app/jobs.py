@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import re
+import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +14,13 @@ from seawall.app.telemetry import Telemetry
 from seawall.app.tracing import Tracing
 from seawall.core import correlation
 from seawall.core.correlation import Correlation
+from seawall.telemetry.tracing import recording
 from seawall.web.trace_context import parent_of
 
 if TYPE_CHECKING:
     from seawall.jobs import JobEnded
 
+_logger = logging.getLogger("seawall")
 _REQUEST_ID = "x-request-id"
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -28,6 +32,7 @@ class JobSurroundings:
         self._telemetry = telemetry
         self._tracing = tracing
         self._process = 0
+        self._starting = threading.Lock()
 
     def carried(self) -> Mapping[str, str]:
         """The ids of the request, or the job, that enqueues a job."""
@@ -42,11 +47,12 @@ class JobSurroundings:
         work, parent = self._identify(job_id, headers)
         work.bind(job=job, job_id=job_id)
         token = correlation.current.set(work)
-        recorded = self._tracing.job_began(work, parent) if work.sampled else None
+        recorded = self._tracing.job_began(work, parent) if work.sampled and self._tracing.records else None
 
         def left(ended: JobEnded) -> None:
             if recorded is not None:
                 recorded.ended(ended)
+                recording.set(None)
             correlation.current.reset(token)
 
         return left
@@ -67,9 +73,16 @@ class JobSurroundings:
 
     def process_began(self) -> None:
         """Count, write and trace what this process does, if that isn't done already."""
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            self._telemetry.start()
+        if self._process == os.getpid():
+            return
+        with self._starting:
+            if self._process != os.getpid():
+                try:
+                    self._telemetry.start()
+                except Exception:
+                    # Jobs are worth more than what is told of them.
+                    _logger.exception("what this process does can't be counted and traced")
+                self._process = os.getpid()
 
     def process_ends(self) -> None:
         """Write and send what is left."""

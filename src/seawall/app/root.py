@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -74,7 +74,7 @@ class Seawall:
         self._telemetry = Telemetry(service, self.settings, self.metrics, logs, self.tracing)
         self._pipelines: dict[str, Pipeline] = {}
         self._lifecycle = Lifecycle()
-        self._cache_breaker: CircuitBreaker | None = None
+        self._own_breakers: dict[str, CircuitBreaker] = {}
         self._started = self._ready = False
         self._installed: WeakKeyDictionary[Any, weakref.ref[Any]] = WeakKeyDictionary()
         self._signals = Signals(self.metrics, self.events)
@@ -128,9 +128,8 @@ class Seawall:
 
     @property
     def breakers(self) -> dict[str, CircuitBreaker]:
-        """The circuit breakers by name: in all pipelines, and the cache's."""
-        others = {} if self._cache_breaker is None else {self._cache_breaker.name: self._cache_breaker}
-        return others | {
+        """The circuit breakers by name: in all pipelines, and those before the cache's server and Celery's broker."""
+        return self._own_breakers | {
             policy.name: policy
             for pipeline in self._pipelines.values()
             for policy in pipeline.policies
@@ -152,9 +151,7 @@ class Seawall:
             if settings.redis_url is not None:
                 tiers.append(RedisTier(settings.redis_url, namespace=settings.cache_namespace or self.service))
                 if settings.resilience:
-                    breaker = CircuitBreaker.consecutive(
-                        "cache", failures=3, open_for=0.5, clock=self.clock, events=self.events
-                    )
+                    breaker = self._breaker("cache", failures=3, open_for=0.5)
             default = Freshness(ttl=settings.cache_ttl)
             categories = {"default": default} | self.categories
             for category, ttl in settings.cache_ttls.items():
@@ -166,7 +163,6 @@ class Seawall:
             if isinstance(error, MissingExtraError):
                 raise
             raise MissingExtraError("Seawall.cache", error.name or "msgspec", "redis") from error
-        self._cache_breaker = breaker
         self.add(cache, critical=False)
         self._signals.mirror_cache(cache)
         self.tracing.hear_cache()
@@ -225,13 +221,22 @@ class Seawall:
 
         Raises `OptionError` where they have neither `CELERY_BROKER_URL` nor `REDIS_URL`.
         """
-        from seawall.jobs.celery import application  # noqa: PLC0415 - the celery extra
+        from seawall.jobs.celery import BrokerUnavailableError, application  # noqa: PLC0415 - the celery extra
 
         settings = self.settings
         broker = settings.celery_broker_url or settings.redis_url
-        app = application(self.service, broker=broker, backend=settings.celery_result_backend)
+        guard: Any = nullcontext
+        if settings.resilience:
+            guard = self._breaker("celery", failures=3, open_for=5.0, on=BrokerUnavailableError).guard
+        app = application(self.service, broker=broker, backend=settings.celery_result_backend, guard=guard)
         self.install_celery(app)
         return app
+
+    def _breaker(self, name: str, **options: Any) -> CircuitBreaker:
+        """A breaker of our own: it opens after so many failures in a row."""
+        made = CircuitBreaker.consecutive(name, clock=self.clock, events=self.events, **options)
+        self._own_breakers[name] = made
+        return made
 
     def install_celery(self, app: Celery) -> CeleryJobs:
         """Make the tasks of a Celery app the service's jobs: with its ids, logs, metrics, traces and health.

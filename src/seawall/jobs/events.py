@@ -11,7 +11,8 @@ from seawall.core import Event
 class JobState(StrEnum):
     """How a run of a job ended.
 
-    RETRIED: it failed and is to run again. IGNORED, REJECTED: it said so itself. STOPPED: its process was told to end.
+    RETRIED: it failed and is to run again. IGNORED, REJECTED: it said so itself. STOPPED: its process was told to end,
+    or its hard time limit was over.
     """
 
     SUCCEEDED = "succeeded"
@@ -45,7 +46,10 @@ class JobStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobEnded(Event):
-    """A run of a job has ended. started: seconds of the epoch. error: what ended it, None if nothing did."""
+    """A run of a job has ended.
+
+    started: seconds of the epoch. seconds: until its result was stored. error: what ended it, None if nothing did.
+    """
 
     job: str
     job_id: str

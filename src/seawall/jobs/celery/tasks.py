@@ -1,34 +1,24 @@
-"""Celery's tasks as jobs of the service.
+"""Celery's tasks, where they are handed in and where they run.
 
-    jobs = CeleryJobs(app)           # or `Seawall.celery`, which makes the app as well
-
-What a worker runs has the ids of the request that asked for it, is told of by events, and has its time limit for a
-deadline. Nothing is patched: all of it hangs on Celery's own signals.
+All of it hangs on Celery's own signals, and on the app's `send_task`: the signal of publishing doesn't say which app
+it is.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping
-from contextvars import Token
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Protocol
 
-from seawall.core import SYSTEM_CLOCK, Clock, Events, Health, MissingExtraError, OptionError, Status, deadline
-from seawall.jobs.errors import QueueUnavailableError
+from celery import Celery, signals
+
+from seawall.core import SYSTEM_CLOCK, Clock, Events, Health, OptionError, Status, deadline
+from seawall.jobs.celery.logs import withhold
 from seawall.jobs.events import JobEnded, JobEnqueued, JobStarted, JobState
-
-__all__ = ["BoundedCelery", "BrokerUnavailableError", "Celery", "CeleryJobs", "Surroundings", "application"]
-
-try:
-    from celery import Celery, signals
-    from celery.backends.redis import RedisBackend
-    from kombu.exceptions import OperationalError
-except ImportError:
-    raise MissingExtraError("Seawall.celery", "celery", "celery") from None
 
 PUBLISHED = "seawall-published"
 """The header that says when a job was handed to the queue, in seconds of the epoch."""
@@ -39,55 +29,9 @@ _STATES = {
     "IGNORED": JobState.IGNORED,
     "REJECTED": JobState.REJECTED,
 }
-_TELL_ARGUMENTS = ("celery.app.trace", "celery.worker.strategy", "celery.worker.request")
+_sending: ContextVar[Celery | None] = ContextVar("seawall_celery_sending", default=None)
 _ANSWER_WITHIN = 1.0
 """Seconds for the first worker that answers."""
-
-
-class BrokerUnavailableError(QueueUnavailableError, OperationalError):
-    """The broker of Celery doesn't take the job; also the error that Celery itself would raise."""
-
-
-class BoundedCelery(Celery):  # type: ignore[misc]  # it comes without types
-    """A Celery app that doesn't wait for ever for a broker that hangs, and says what that comes to for a request."""
-
-    def _get_backend(self) -> Any:
-        """Redis as the result backend, but without a subscription for each job that is handed in.
-
-        Where Redis hangs it is tried for minutes. Nobody waits for the result yet; `get` subscribes, then looks.
-        """
-        backend = super()._get_backend()
-        if isinstance(backend, RedisBackend):
-            backend.on_task_call = _nobody_waits
-        return backend
-
-    def send_task(self, name: str, *args: Any, **options: Any) -> Any:
-        """Hand in a job. Raises `BrokerUnavailableError` within about 10 s."""
-        try:
-            return super().send_task(name, *args, **options)
-        except OperationalError as error:
-            broker = self.connection_for_write().as_uri()  # without its password
-            raise BrokerUnavailableError(name, broker, type(error.__cause__ or error).__name__) from error
-
-
-def _nobody_waits(producer: Any, task_id: str) -> None:
-    """No subscription."""
-
-
-def application(name: str, *, broker: str | None, backend: str | None) -> Celery:
-    """A Celery app. Raises `OptionError` without a broker; Celery's own default would be one on this machine."""
-    if broker is None:
-        raise OptionError("Seawall.celery", "broker", None, "a URL; set CELERY_BROKER_URL, or REDIS_URL")
-    app = BoundedCelery(name, broker=broker, backend=backend)
-    app.conf.update(
-        broker_connection_retry_on_startup=True,  # a worker waits for its broker
-        redis_socket_connect_timeout=2.0,
-        redis_socket_timeout=3.0,
-        task_publish_retry_policy={"max_retries": 1, "interval_start": 0.2, "interval_step": 0.2, "interval_max": 0.2},
-    )
-    if broker.startswith(("redis", "rediss", "unix", "sentinel")):
-        app.conf.broker_transport_options = {"socket_connect_timeout": 2.0, "socket_timeout": 3.0}
-    return app
 
 
 class Surroundings(Protocol):
@@ -145,8 +89,8 @@ class CeleryJobs:
 
     own_logs: this process's logs are configured already, and Celery is to leave them as they are.
 
-    The app keeps it. A task that is run eagerly is part of whoever calls it, and not told of. What is killed, by the
-    system or by its hard time limit, is told of by Celery alone: its process isn't there any more.
+    The app keeps it. A task that is run eagerly is part of whoever calls it, and not told of. What the system kills is
+    told of by Celery alone: its process isn't there any more.
     """
 
     def __init__(
@@ -158,6 +102,8 @@ class CeleryJobs:
         clock: Clock = SYSTEM_CLOCK,
         events: Events | None = None,
     ) -> None:
+        # What `celery.current_app` and the like are is a stand-in.
+        app = getattr(app, "_get_current_object", lambda: app)()
         if not isinstance(app, Celery):
             raise OptionError("CeleryJobs", "app", app, "a Celery app")
         self.app = app
@@ -167,8 +113,7 @@ class CeleryJobs:
         self._runs: dict[tuple[int, str], _Run] = {}
         if own_logs:
             signals.setup_logging.connect(self._logs_are_set_up)
-            for name in _TELL_ARGUMENTS:
-                logging.getLogger(name).addFilter(_without_arguments)
+            withhold()
         signals.before_task_publish.connect(self._published)
         signals.worker_process_init.connect(self._process_began)
         signals.task_prerun.connect(self._began)
@@ -177,12 +122,20 @@ class CeleryJobs:
         signals.task_postrun.connect(self._ended)
         signals.worker_process_shutdown.connect(self._process_ends)
         signals.worker_shutdown.connect(self._process_ends)
-        app.__dict__["seawall"] = self  # signals keep nobody alive
+        self._sends = app.send_task
+        app.send_task = self._send  # which also keeps this alive; signals don't
 
     # Where jobs are enqueued.
 
+    def _send(self, *args: Any, **options: Any) -> Any:
+        token = _sending.set(self.app)
+        try:
+            return self._sends(*args, **options)
+        finally:
+            _sending.reset(token)
+
     def _published(self, sender: str, headers: dict[str, Any] | None = None, **_: Any) -> None:
-        if headers is None or sender not in self.app.tasks:
+        if headers is None or _sending.get() is not self.app:
             return
         headers |= self._surroundings.carried()
         headers[PUBLISHED] = f"{self.clock.now().timestamp():.3f}"
@@ -264,18 +217,13 @@ class CeleryJobs:
         return Health(status=Status.HEALTHY, message=f"{next(iter(answers[0]))} answers")
 
 
-def _without_arguments(record: logging.LogRecord) -> bool:
-    """Keeps from the log what jobs are called with: a record's `data` has it, and little that isn't in its message."""
-    record.__dict__.pop("data", None)
-    return True
-
-
 def _waited(request: Any, now: float) -> float | None:
     """Seconds since a job was enqueued, or since it was due."""
     try:
         since = float(vars(request)[PUBLISHED])
         if request.eta:
-            since = max(since, datetime.fromisoformat(request.eta).timestamp())
+            due = datetime.fromisoformat(request.eta)
+            since = max(since, (due if due.tzinfo else due.replace(tzinfo=UTC)).timestamp())
     except (KeyError, TypeError, ValueError):
         return None
     return max(0.0, now - since)
