@@ -7,8 +7,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -37,28 +37,27 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def unprivileged() -> Callable[[Path], AbstractContextManager[None]]:
-    """A block in which this process is nobody, the owner of all that is below a folder; root may do everything."""
+def public_folder() -> Iterator[Path]:
+    """A folder that everybody can reach; pytest's own are for the user who runs it alone."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        Path(made).chmod(0o755)
+        folder = Path(made) / "uploads"
+        folder.mkdir()
+        yield folder
 
-    @contextmanager
-    def block(folder: Path) -> Iterator[None]:
-        if os.geteuid() != 0:
-            yield
-            return
-        subprocess.run(["chown", "-R", "65534", folder], check=True)
-        closed = [path for path in folder.parents if path.stat().st_mode & 0o005 != 0o005]
-        modes = {path: path.stat().st_mode for path in closed}
-        for path in closed:
-            path.chmod(modes[path] | 0o005)
-        os.seteuid(65534)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-            for path, mode in modes.items():
-                path.chmod(mode)
 
-    return block
+@contextmanager
+def unprivileged(folder: Path) -> Iterator[None]:
+    """A block in which this process is nobody, who owns the folder; root may do everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    subprocess.run(["chown", "-R", "65534", folder], check=True)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def changed(path: Path, hours: float, clock: FakeClock) -> None:
@@ -296,7 +295,8 @@ def test_what_cannot_be_removed_is_told_of_and_the_others_go(folder, clock, monk
     assert (set(report.removed), report.failed) == ({"a", "c"}, {"b": "Operation not permitted"})
 
 
-def test_what_cannot_be_emptied_keeps_its_name_and_is_told_of_each_time(folder, clock, unprivileged):
+def test_what_cannot_be_emptied_keeps_its_name_and_is_told_of_each_time(public_folder, clock):
+    folder = public_folder
     (folder / "entry" / "sealed").mkdir(parents=True)
     for where in ("", "sealed"):
         (folder / "entry" / where / "file").touch()
@@ -307,6 +307,7 @@ def test_what_cannot_be_emptied_keeps_its_name_and_is_told_of_each_time(folder, 
             assert sweep(retention).failed == {"entry": "Permission denied"}
             assert names(folder / "entry") == {"sealed", "file"}
         assert asyncio.run(retention.check()).status is Status.DEGRADED
+    (folder / "entry" / "sealed").chmod(0o755)
 
 
 def test_what_fails_in_the_midst_is_tried_again_and_told_of_until_it_is_gone(folder, clock, monkeypatch):
