@@ -11,11 +11,11 @@ _INSTANCE = "a:8000"
 
 
 def resources_group(service: str, limits: Thresholds) -> Group:
-    """CPU, memory, disk, files, the event loop, and what is lost of logs and metrics."""
+    """CPU, memory, disk, folders, open files, the event loop, and what is lost of logs and metrics."""
     return Group(
         name="resources",
         title="Resources",
-        alerts=(*_machine(service, limits), *_process(service, limits), *_lost(service)),
+        alerts=(*_machine(service, limits), *_folders(service), *_process(service, limits), *_lost(service)),
     )
 
 
@@ -73,6 +73,33 @@ def _machine(service: str, limits: Thresholds) -> tuple[Alert, ...]:
             cases=cases("system_disk_free_ratio", limits.disk_free / 2, limits.disk_free, path="/"),
         ),
     )
+
+
+def _folders(service: str) -> tuple[Alert, ...]:
+    job = equal("job", service)
+    series = f'files_failed_total{{{job},instance="{_INSTANCE}",folder="uploads"}}'
+    labels = {"job": service, "instance": _INSTANCE, "folder": "uploads"}
+    return (
+        Alert(
+            name="FilesNotRemoved",
+            expression=f"increase(files_failed_total{{{job}}}[3h]) > 0",
+            held=3_600,
+            severity=Severity.TICKET,
+            summary=f"{service} on {{{{ $labels.instance }}}} can't clear its folder {{{{ $labels.folder }}}}",
+            description=f"{NUMBER} entries could be neither judged nor removed within 3h, so they stay. "
+            "See the log for why.",
+            meaning="Sweeping a folder failed for some of its entries, or for the whole folder, time after time.",
+            action="The log's warning `folder … swept` says which error it was: mostly rights, or a file system that "
+            "may only be read.",
+            cases=(
+                Case(
+                    name="some at every sweep", series={series: "0+1x200"}, at=12_000,
+                    shown=(Shown(value=180.0, labels=labels),),
+                ),
+                Case(name="failed long ago", series={series: constant(20)}),
+            ),
+        ),
+    )  # fmt: skip
 
 
 def _process(service: str, limits: Thresholds) -> tuple[Alert, ...]:

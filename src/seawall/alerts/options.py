@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from seawall.core import OptionError
 from seawall.core.options import number
 
-_RATIOS = ("cache_memory", "cpu", "memory", "disk_free", "open_files")
+_RATIOS = ("cache_memory", "cpu", "memory", "disk_free", "open_files", "job_failures")
 _TARGET = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 _CODE = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -23,8 +23,9 @@ class Thresholds:
     database_connections: in use of one server. statement_seconds: the 95th percentile of statements.
     replication_lag: of a replica. cache_memory: used of what Redis may have. cpu, memory: used of the machine or the
     container. disk_free: below which there is little. open_files: of those that the process may have.
-    event_loop_lag: the 99th percentile. rate_limited: answers of 429. blocked: requests that the firewall refused.
-    failed_logins: wrong names or passwords. blocked_codes, login_codes: the problem codes by which these are known.
+    event_loop_lag: the 99th percentile. job_failures: the share of a job's runs that failed. job_wait: the 95th
+    percentile. rate_limited: answers of 429. blocked: requests that the firewall refused. failed_logins: wrong names or
+    passwords. blocked_codes, login_codes: the problem codes by which these are known.
     """
 
     error_rate: float = 0.1
@@ -39,6 +40,8 @@ class Thresholds:
     disk_free: float = 0.1
     open_files: float = 0.9
     event_loop_lag: float = 0.25
+    job_failures: float = 0.1
+    job_wait: float = 300.0
     rate_limited: float = 1.0
     blocked: float = 0.1
     failed_logins: float = 0.2

@@ -12,14 +12,14 @@ _UP = {0: ("down", "red"), 1: ("up", "green")}
 
 
 def part_board(plan: AlertPlan) -> Dashboard:
-    """Other services, cache, database, process, machine."""
+    """Other services, cache, database, jobs, process, machine."""
     service = plan.service
     return Dashboard(
         uid=f"{service[:27]}-parts",
         title=f"{service}: parts",
-        description=f"What {service} depends on: other services, cache, database, its process and machine.",
+        description=f"What {service} depends on: other services, cache, database, jobs, its process and machine.",
         service=service,
-        rows=[_health(plan), _calls(plan), _cache(plan), _database(plan), _process(plan)],
+        rows=[_health(plan), _calls(plan), _cache(plan), _database(plan), _jobs(plan), _process(plan)],
     )
 
 
@@ -216,6 +216,51 @@ def _database(plan: AlertPlan) -> Row:
     )
 
 
+def _jobs(plan: AlertPlan) -> Row:
+    mine = ours(plan.service)
+
+    def slow(metric: str) -> str:
+        return f"histogram_quantile(0.95, sum by (job_name, le) (rate({metric}_bucket{{{mine}}}[{RATE}])))"
+
+    return Row(
+        title="Jobs",
+        panels=[
+            Panel(
+                title="Enqueued and ended",
+                description="Jobs enqueued a second, and runs that ended, by how.",
+                queries=[
+                    (f"sum(rate(jobs_enqueued_total{{{mine}}}[{RATE}]))", "enqueued"),
+                    (f"sum by (state) (rate(jobs_total{{{mine}}}[{RATE}]))", "{{state}}"),
+                ],
+                unit="ops",
+                width=6,
+            ),
+            Panel(
+                title="Jobs that run",
+                description="How many run at this moment, in all workers.",
+                queries=[(f"sum(jobs_active{{{mine}}})", "jobs")],
+                unit="none",
+                width=6,
+            ),
+            Panel(
+                title="Time of jobs",
+                description="The 95th percentile of the time that runs took.",
+                queries=[(slow("job_duration_seconds"), "{{job_name}}")],
+                unit="s",
+                width=6,
+            ),
+            Panel(
+                title="Time jobs wait",
+                description="How long jobs waited for a worker once they were due: the 95th percentile.",
+                queries=[(slow("job_wait_seconds"), "{{job_name}}")],
+                unit="s",
+                width=6,
+                colours=limit(plan.thresholds.job_wait),
+            ),
+        ],
+    )
+
+
 def _process(plan: AlertPlan) -> Row:
     mine = ours(plan.service)
     limits = plan.thresholds
@@ -257,6 +302,13 @@ def _process(plan: AlertPlan) -> Row:
                 colours=((None, "red"), (limits.disk_free, "green")),
             ),
             Panel(
+                title="Folders",
+                description="What the folders hold that are swept of what nobody needs.",
+                queries=[(f"max by (folder) (files_held_bytes{{{mine}}})", "{{folder}}")],
+                unit="bytes",
+                width=4,
+            ),
+            Panel(
                 title="Event loop lag",
                 description="How late the event loop runs what is due: the 99th percentile.",
                 queries=[
@@ -267,7 +319,6 @@ def _process(plan: AlertPlan) -> Row:
                     )
                 ],
                 unit="s",
-                width=10,
                 colours=limit(limits.event_loop_lag),
             ),
             Panel(
@@ -278,7 +329,6 @@ def _process(plan: AlertPlan) -> Row:
                     (f"sum(rate(log_lines_dropped_total{{{mine}}}[{RATE}]))", "dropped"),
                 ],
                 unit="cps",
-                width=10,
             ),
         ],
     )

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from seawall.alerts.burn_alerts import burn_group
 from seawall.alerts.business import FewEvents, SlowWork
 from seawall.alerts.dependency_alerts import cache_group, calls_group, database_group
+from seawall.alerts.job_alerts import jobs_group
 from seawall.alerts.machine_alerts import resources_group
 from seawall.alerts.objective import Objective
 from seawall.alerts.options import Targets, Thresholds
@@ -84,6 +85,7 @@ class AlertPlan:
             database_group(service, limits),
             cache_group(service, limits),
             calls_group(service),
+            jobs_group(service, limits),
             resources_group(service, limits),
             security_group(service, limits),
         )
@@ -107,6 +109,7 @@ class AlertPlan:
             ("latency", limits.latency, _DURATIONS),
             ("statement_seconds", limits.statement_seconds, "database_statement_duration_seconds"),
             ("event_loop_lag", limits.event_loop_lag, "event_loop_lag_seconds"),
+            ("job_wait", limits.job_wait, "job_wait_seconds"),
         ):
             _measured("Thresholds", option, value, buckets.get(metric, ()))
         for one in self.business:

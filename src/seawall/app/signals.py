@@ -163,7 +163,7 @@ class Signals:
             )  # fmt: skip
 
         self._known |= {
-            JobEnqueued: lambda event: enqueued.labels(event.job).inc(),
+            JobEnqueued: lambda event: enqueued.labels(event.job, str(event.delayed).lower()).inc(),
             JobStarted: began,
             JobEnded: done,
         }

@@ -25,10 +25,14 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class JobEnqueued(Event):
-    """A job was handed to the queue. job: its name. job_id: of this one."""
+    """A job was handed to the queue.
+
+    job: its name. job_id: of this one. delayed: it is to run at a time of its own, not as soon as a worker is free.
+    """
 
     job: str
     job_id: str
+    delayed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

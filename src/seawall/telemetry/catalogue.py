@@ -84,13 +84,16 @@ DATABASE_REPEATED = _counter("database_repeated_statements_total", "Requests tha
 DATABASE_RERUN = _counter("database_statements_rerun_total", "Statements run again on another server.", "onto")
 DATABASE_PROMOTIONS = _counter("database_primary_changes_total", "Times another server became the primary.")
 
-# Jobs.
-JOBS_ENQUEUED = _counter("jobs_enqueued_total", "Jobs handed to the queue.", "job")
-JOBS = _counter("jobs_total", "Runs of jobs that have ended, by how.", "job", "state")
-JOB_SECONDS = _histogram("job_duration_seconds", "Time that runs of jobs took.", "job", buckets=_JOB_BUCKETS)
-JOB_WAITED = _histogram(
-    "job_wait_seconds", "Time from when a job was enqueued, or due, until a worker began.", "job", buckets=_JOB_BUCKETS
+# Jobs. Their label can't be `job`, which is Prometheus's own.
+JOBS_ENQUEUED = _counter(
+    "jobs_enqueued_total", "Jobs handed to the queue; delayed: to run later.", "job_name", "delayed"
 )
+JOBS = _counter("jobs_total", "Runs of jobs that have ended, by how.", "job_name", "state")
+JOB_SECONDS = _histogram("job_duration_seconds", "Time that runs of jobs took.", "job_name", buckets=_JOB_BUCKETS)
+JOB_WAITED = _histogram(
+    "job_wait_seconds", "Time from when a job was enqueued, or due, until a worker began.", "job_name",
+    buckets=_JOB_BUCKETS,
+)  # fmt: skip
 JOBS_ACTIVE = _gauge("jobs_active", "Jobs that run.")
 
 # Files.

@@ -18,6 +18,8 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 OTHER = "(other)"
 """The label of everything that came after a metric had as many series as it may."""
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_TARGETS = frozenset({"job", "instance"})
+"""Labels that Prometheus gives to whatever it scrapes."""
 
 
 class Kind(StrEnum):
@@ -40,7 +42,8 @@ class Across(StrEnum):
 class Metric:
     """A declaration. The name has its unit in it, as Prometheus asks: `_seconds`, `_bytes`, `_ratio`, `_total`.
 
-    labels: their names. buckets: upper bounds of a histogram, ascending; +Inf is added. across: for a gauge.
+    labels: their names; not `job` nor `instance`, by which Prometheus knows whom it scraped. buckets: upper bounds of a
+    histogram, ascending; +Inf is added. across: for a gauge.
     """
 
     name: str
@@ -54,6 +57,10 @@ class Metric:
         for name in (self.name, *self.labels):
             if not _NAME.fullmatch(name) or name.startswith("__") or name == "le":
                 raise OptionError(f"metric {self.name!r}", "name", name, "letters, digits and _; not le, not __…")
+        for name in _TARGETS.intersection(self.labels):
+            raise OptionError(
+                f"metric {self.name!r}", "labels", name, f"another name: Prometheus would rename it to exported_{name}"
+            )
         if (self.kind is Kind.COUNTER) != self.name.endswith("_total"):
             raise OptionError(
                 f"metric {self.name!r}", "name", self.name, "_total at the end of counters, and only there"

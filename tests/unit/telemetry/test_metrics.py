@@ -126,6 +126,8 @@ def test_no_count_is_lost_between_threads():
     [
         {"name": "with-dash", "kind": Kind.GAUGE}, {"name": "requests", "kind": Kind.COUNTER},
         {"name": "depth_total", "kind": Kind.GAUGE}, {"name": "a", "kind": Kind.GAUGE, "labels": ("le",)},
+        {"name": "a", "kind": Kind.GAUGE, "labels": ("job",)},
+        {"name": "a", "kind": Kind.GAUGE, "labels": ("route", "instance")},
         {"name": "a", "kind": Kind.GAUGE, "labels": ("__a",)}, {"name": "a", "kind": Kind.HISTOGRAM},
         {"name": "a", "kind": Kind.HISTOGRAM, "buckets": (2.0, 1.0)}, {"name": "", "kind": Kind.GAUGE},
     ],

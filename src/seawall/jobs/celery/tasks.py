@@ -114,7 +114,8 @@ class CeleryJobs:
         if own_logs:
             signals.setup_logging.connect(self._logs_are_set_up)
             withhold()
-        signals.before_task_publish.connect(self._published)
+        signals.before_task_publish.connect(self._publishes)
+        signals.after_task_publish.connect(self._published)
         signals.worker_process_init.connect(self._process_began)
         signals.task_prerun.connect(self._began)
         signals.task_failure.connect(self._failed)
@@ -134,13 +135,15 @@ class CeleryJobs:
         finally:
             _sending.reset(token)
 
+    def _publishes(self, headers: dict[str, Any] | None = None, **_: Any) -> None:
+        if headers is not None and _sending.get() is self.app:
+            headers |= self._surroundings.carried()
+            headers[PUBLISHED] = f"{self.clock.now().timestamp():.3f}"
+
     def _published(self, sender: str, headers: dict[str, Any] | None = None, **_: Any) -> None:
-        if headers is None or _sending.get() is not self.app:
-            return
-        headers |= self._surroundings.carried()
-        headers[PUBLISHED] = f"{self.clock.now().timestamp():.3f}"
-        if self.events.listeners:
-            self.events.emit(JobEnqueued(job=sender, job_id=str(headers.get("id", ""))))
+        if headers is not None and _sending.get() is self.app and self.events.listeners:
+            delayed = headers.get("eta") is not None
+            self.events.emit(JobEnqueued(job=sender, job_id=str(headers.get("id", "")), delayed=delayed))
 
     # Where they run.
 
