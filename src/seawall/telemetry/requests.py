@@ -138,8 +138,12 @@ class RequestBatch:
         batch = self._waiting[:]
         del self._waiting[: len(batch)]
         alike: dict[tuple[str, str, int], list[ServedLike]] = defaultdict(list)
+        route, method, status, append = None, "", 0, batch.append
         for served in batch:
-            alike[served.method, served.route, served.status].append(served)
+            if served.route is not route or served.status != status or served.method != method:
+                method, route, status = served.method, served.route, served.status
+                append = alike[method, route, status].append
+            append(served)
         for requests in alike.values():
             for take in self._takers:
                 try:
@@ -257,12 +261,15 @@ class _Lines:
         """A line for each."""
         moment, begins, goes_on, then, ends = self._moment, self._begins, self._goes_on, self._then, self._ends
         lines = []
+        known, at = -1, ""  # a millisecond, and how it is written
         for served in requests:
             try:
+                if (millisecond := int(served.at * 1000)) != known:
+                    known, at = millisecond, moment(served.at)
                 path, work = quoted(served.path)[1:-1], served.correlation
                 took = _decimal(int(served.seconds * 100_000 + 0.5))
                 text = (
-                    f'{{"time": "{moment(served.at)}{begins}{path}{goes_on}{work.request_id}", "trace_id": '
+                    f'{{"time": "{at}{begins}{path}{goes_on}{work.request_id}", "trace_id": '
                     f'"{work.trace_id}", "span_id": "{work.span_id}{then}{path}{ends}{took}, "size": '
                     f'{served.size}, "client": {quoted(served.client)}}}\n'
                 )

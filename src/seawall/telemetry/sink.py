@@ -11,6 +11,8 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import repeat
+from operator import call
 from pathlib import Path
 from typing import Protocol
 
@@ -245,7 +247,7 @@ class Sink:
         take = self._lines.popleft
         batch = list[bytes]()
         with contextlib.suppress(IndexError):  # another thread may write, too
-            batch += (take() for _ in range(min(len(self._lines), _BATCH)))
+            batch.extend(map(call, repeat(take, min(len(self._lines), _BATCH))))  # as far as there are any
         lines = len(batch)
         try:
             self._output.write(b"".join(batch))

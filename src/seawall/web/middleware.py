@@ -319,9 +319,7 @@ class _Exchange:
                 present = {name for name, _ in headers}
         headers.append((_REQUEST_ID, self.served.correlation.request_id.encode()))
         headers += ours if present is None else [header for header in ours if header[0] not in present]
-        begun = dict(message)  # the app may use its own again
-        begun["headers"] = headers
-        return begun
+        return {**message, "headers": headers}  # the app may use its own again
 
     async def _send_body(self, message: Message) -> None:
         size = len(message.get("body", b""))
