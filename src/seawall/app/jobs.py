@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from seawall.app.telemetry import Telemetry
 from seawall.app.tracing import Tracing
-from seawall.core import correlation
+from seawall.core import OptionError, correlation
 from seawall.core.correlation import Correlation
 from seawall.telemetry.tracing import recording
 from seawall.web.trace_context import parent_of
@@ -28,9 +28,10 @@ _ID = re.compile(r"[\x21-\x7e]{1,128}")
 class JobSurroundings:
     """See `seawall.jobs.celery.Surroundings`."""
 
-    def __init__(self, telemetry: Telemetry, tracing: Tracing) -> None:
+    def __init__(self, telemetry: Telemetry, tracing: Tracing, metrics_port: int | None = None) -> None:
         self._telemetry = telemetry
         self._tracing = tracing
+        self._metrics_port = metrics_port
         self._process = 0
         self._starting = threading.Lock()
 
@@ -50,6 +51,7 @@ class JobSurroundings:
         recorded = self._tracing.job_began(work, parent) if work.sampled and self._tracing.records else None
 
         def left(ended: JobEnded) -> None:
+            self._telemetry.look()
             if recorded is not None:
                 recorded.ended(ended)
                 recording.set(None)
@@ -71,6 +73,20 @@ class JobSurroundings:
             request_id, parent.trace_id, span_id, parent.sampled, parent.drawn, parent.state
         ), parent.span_id
 
+    def worker_begins(self) -> None:
+        """Have what its processes count gathered, where that is served."""
+        if self._metrics_port is not None:
+            self._telemetry.gather()
+
+    def worker_is_ready(self) -> None:
+        """Serve their metrics, where that is wanted."""
+        if self._metrics_port is not None:
+            try:
+                self._telemetry.serve(self._metrics_port)
+            except (OSError, OptionError) as error:
+                # Jobs are worth more than what is told of them.
+                _logger.error("SEAWALL_WORKER_METRICS_PORT: no metrics on port %d: %s", self._metrics_port, error)  # noqa: TRY400
+
     def process_began(self) -> None:
         """Count, write and trace what this process does, if that isn't done already."""
         if self._process == os.getpid():
@@ -86,6 +102,7 @@ class JobSurroundings:
 
     def process_ends(self) -> None:
         """Write and send what is left."""
+        self._telemetry.end_serving()
         if self._process == os.getpid():
             self._process = 0
             self._telemetry.stop()

@@ -234,6 +234,9 @@ class Seawall:
 
     def _breaker(self, name: str, **options: Any) -> CircuitBreaker:
         """A breaker of our own: it opens after so many failures in a row."""
+        if name in self.breakers:
+            message = f"a pipeline has a circuit breaker {name!r}, which is the name of the layer's own; name it anew"
+            raise ValueError(message)
         made = CircuitBreaker.consecutive(name, clock=self.clock, events=self.events, **options)
         self._own_breakers[name] = made
         return made
@@ -247,7 +250,7 @@ class Seawall:
             raise OptionError("Seawall.install_celery", "app", app, "one Celery app of a service; it has another")
         from seawall.jobs.celery import CeleryJobs  # noqa: PLC0415 - the celery extra
 
-        surroundings = JobSurroundings(self._telemetry, self.tracing)
+        surroundings = JobSurroundings(self._telemetry, self.tracing, self.settings.worker_metrics_port)
         jobs = CeleryJobs(
             app, surroundings=surroundings, own_logs=self._telemetry.logs is not None, clock=self.clock,
             events=self.events,

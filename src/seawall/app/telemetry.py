@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from seawall.telemetry.shared import SharedFolder
 if TYPE_CHECKING:
     from seawall.profiling import Profiler
     from seawall.resilience import AdaptiveLimit
+    from seawall.telemetry.endpoint import MetricsServer
 
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -32,6 +34,7 @@ SECURITY_HEADERS = (
 )
 PAGE_SECURITY_HEADERS = ((b"referrer-policy", b"strict-origin-when-cross-origin"),)
 """What says how a page asks for others, and only there something to a browser."""
+_LOOK_EVERY = 1.0
 
 
 class Telemetry:
@@ -47,6 +50,12 @@ class Telemetry:
         self.logs = logs
         self._process = ProcessMetrics(metrics)
         self._shared: SharedFolder | None = None
+        self._family: Path | None = None
+        """Where this process and those that it forks share their metrics."""
+        self._gathering = 0
+        """The process whose children share them."""
+        self._endpoint: tuple[MetricsServer, SharedFolder] | None = None
+        self._look_at = 0.0
         self._stack = ExitStack()
         self._entered = 0
         """The process in which it is entered."""
@@ -65,12 +74,49 @@ class Telemetry:
     def start(self) -> None:
         """Enter it in a process that only runs jobs. Does nothing in one where it is entered."""
         if self._entered != os.getpid():
+            if self._endpoint is not None and self._gathering != os.getpid():
+                self._endpoint[0].close()  # the parent serves
+                self._endpoint = None
             self.__enter__()
 
     def stop(self) -> None:
         """Leave it, where it is entered in this process."""
         if self._entered == os.getpid():
             self.__exit__()
+
+    def gather(self) -> None:
+        """Have this process and those that it forks share their metrics, also where no folder is configured."""
+        self._gathering = os.getpid()
+        self._family = self._folder() or self._private(self._gathering)
+
+    def serve(self, port: int) -> None:
+        """Serve the metrics of those processes on a port of their own, until `end_serving`. Raises `OSError`."""
+        # Longer to import than all of this module; only workers need it.
+        from seawall.telemetry.endpoint import MetricsServer  # noqa: PLC0415
+
+        assert self._family is not None  # noqa: S101 - they are gathered first
+        shared = SharedFolder(self._family)
+        try:
+            server = MetricsServer(lambda accept: self._expose(accept, shared), port)
+        except OSError:
+            self._close(shared)
+            raise
+        self._endpoint = server, shared
+
+    def end_serving(self) -> None:
+        """Serve them no more."""
+        if self._endpoint is not None and self._gathering == os.getpid():
+            server, shared = self._endpoint
+            self._endpoint = None
+            server.close()
+            self._close(shared)
+
+    def look(self) -> None:
+        """Measure this process, at most once a second: for one that isn't asked itself."""
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY
+            self._process.refresh()
 
     def __enter__(self) -> Telemetry:
         if self.logs is not None:
@@ -105,18 +151,24 @@ class Telemetry:
         def end() -> None:
             self._shared = None
             self.metrics.move(memory)
-            # Nobody looks at a folder of our own making when its last process has ended.
-            shared.close(remove=self.settings.metrics_folder is None)
+            self._close(shared)
 
         stack.callback(end)
+
+    def _close(self, shared: SharedFolder) -> None:
+        # Nobody looks at a folder of our own making when its last process has ended.
+        shared.close(remove=self.settings.metrics_folder is None)
 
     def _folder(self) -> Path | None:
         """Where processes share their metrics: as configured, or for the workers of one uvicorn by themselves."""
         if self.settings.metrics_folder is not None:
             return self.settings.metrics_folder
-        if multiprocessing.parent_process() is None:
-            return None
-        return Path(tempfile.gettempdir()) / f"seawall-{os.getuid()}" / f"{self.service}-{os.getppid()}"
+        if self._family is not None:
+            return self._family
+        return None if multiprocessing.parent_process() is None else self._private(os.getppid())
+
+    def _private(self, parent: int) -> Path:
+        return Path(tempfile.gettempdir()) / f"seawall-{os.getuid()}" / f"{self.service}-{parent}"
 
     def look_at_requests(self, quiet: frozenset[str], profiler: Profiler) -> None:
         """Make what is told of each request. quiet: paths not worth a line in the log."""
@@ -160,9 +212,12 @@ class Telemetry:
 
     def expose(self, accept: str) -> tuple[bytes, str]:
         """All metrics, and their content type, for who sends this `Accept` header."""
+        return self._expose(accept, self._shared)
+
+    def _expose(self, accept: str, shared: SharedFolder | None) -> tuple[bytes, str]:
         self.metrics.refresh()
         open_metrics = wants_open_metrics(accept)
-        totals = None if self._shared is None else self._shared.totals()
+        totals = None if shared is None else shared.totals()
         body = expose(self.metrics, open_metrics=open_metrics, totals=totals)
         return body, OPEN_METRICS if open_metrics else TEXT
 

@@ -99,6 +99,12 @@ class Settings:
         None,
         "where worker processes share their metrics; uvicorn's `--workers` find one by themselves",
     )
+    worker_metrics_port: int | None = _variable(
+        "SEAWALL_WORKER_METRICS_PORT",
+        values.port,
+        None,
+        "where a worker that runs jobs serves `/metrics` of all its processes; without one nowhere",
+    )
     redis_url: str | None = _variable(
         "REDIS_URL",
         values.redis_url,

@@ -182,6 +182,23 @@ def test_two_breakers_of_one_name_are_refused_and_one_may_be_shared(sea):
     assert list(sea.pipelines) == ["one", "two"]
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_no_pipeline_has_a_breaker_of_the_name_of_the_layers_own(first):
+    sea = Seawall(service="test", settings=Settings(redis_url="redis://127.0.0.1:1"))
+
+    def of_the_service() -> None:
+        sea.pipeline("answers", CircuitBreaker("cache"))
+
+    def of_the_layer() -> None:
+        assert sea.cache.tier
+
+    made, refused = (of_the_service, of_the_layer) if first else (of_the_layer, of_the_service)
+    made()
+    with pytest.raises(ValueError, match="circuit breaker 'cache'"):
+        refused()
+    assert list(sea.breakers) == ["cache"]
+
+
 def test_what_is_inside_is_not_told_to_callers(app):
     async def twice() -> httpx2.Response:
         async with client(app) as http:

@@ -45,6 +45,14 @@ class Surroundings(Protocol):
         """A job begins in this context, with the headers it came with. Returns what is called when it has ended."""
         ...
 
+    def worker_begins(self) -> None:
+        """A worker is about to start those of its processes that run jobs."""
+        ...
+
+    def worker_is_ready(self) -> None:
+        """They are started."""
+        ...
+
     def process_began(self) -> None:
         """This process runs jobs from now on. Called any number of times."""
         ...
@@ -64,6 +72,12 @@ class Nowhere:
     def began(self, job: str, job_id: str, headers: Mapping[str, Any]) -> Callable[[JobEnded], None]:
         """Nothing."""
         return lambda ended: None
+
+    def worker_begins(self) -> None:
+        """Nothing."""
+
+    def worker_is_ready(self) -> None:
+        """Nothing."""
 
     def process_began(self) -> None:
         """Nothing."""
@@ -116,6 +130,8 @@ class CeleryJobs:
             withhold()
         signals.before_task_publish.connect(self._publishes)
         signals.after_task_publish.connect(self._published)
+        signals.worker_init.connect(self._worker_begins)
+        signals.worker_ready.connect(self._worker_is_ready)
         signals.worker_process_init.connect(self._process_began)
         signals.task_prerun.connect(self._began)
         signals.task_failure.connect(self._failed)
@@ -149,6 +165,14 @@ class CeleryJobs:
 
     def _logs_are_set_up(self, **_: Any) -> None:
         """That somebody hears this signal is what keeps Celery from doing it."""
+
+    def _worker_begins(self, sender: Any, **_: Any) -> None:
+        if self._ours(sender):
+            self._surroundings.worker_begins()
+
+    def _worker_is_ready(self, sender: Any, **_: Any) -> None:
+        if self._ours(sender):
+            self._surroundings.worker_is_ready()
 
     def _process_began(self, **_: Any) -> None:
         self._surroundings.process_began()
@@ -207,8 +231,8 @@ class CeleryJobs:
             deadline.current.reset(run.before)
             run.left(ended)
 
-    def _ours(self, task: Any) -> bool:
-        return bool(task.app is self.app)
+    def _ours(self, sender: Any) -> bool:
+        return bool(sender.app is self.app)
 
     # How they are.
 
