@@ -22,7 +22,7 @@ def jobs_group(service: str, limits: Thresholds) -> Group:
 def _failing(service: str, limits: Thresholds) -> Alert:
     mine, most = equal("job", service), limits.job_failures
     between = (1.0 + most) / 2
-    ended = f"increase(jobs_total{{{mine}}}[15m])"
+    ended = f'increase(jobs_total{{{mine},state!="retried"}}[15m])'
     failed = f'increase(jobs_total{{{mine},state=~"failed|stopped"}}[15m])'
 
     def runs(failures: float, others: float) -> dict[str, str]:
@@ -54,6 +54,11 @@ def _failing(service: str, limits: Thresholds) -> Alert:
             ),
             Case(name=percentage(most / 2), series=runs(10 * most / 2, 10 * (1 - most / 2))),
             Case(name="few in all", series=runs(0.2, 0.0)),
+            Case(
+                name="all, after many tries",
+                series=runs(1, 0) | {f'jobs_total{{{mine},job_name="{_JOB}",state="retried"}}': steady(10)},
+                shown=(Shown(value=1.0, labels={"job_name": _JOB}),),
+            ),
         ),
     )
 
@@ -91,6 +96,7 @@ def _untaken(service: str) -> Alert:
     due = f'{mine},job_name="{_JOB}",delayed="false"'
 
     def jobs(enqueued: str, ended: str | None, active: float) -> dict[str, str]:
+        """Those of the service, and of workers that tell of themselves elsewhere."""
         series = {f"jobs_enqueued_total{{{due}}}": enqueued, f"jobs_active{{{mine}}}": constant(active)}
         if ended is not None:
             series[f'jobs_total{{{mine},job_name="{_JOB}",state="succeeded"}}'] = ended
@@ -100,7 +106,9 @@ def _untaken(service: str) -> Alert:
         name="JobsNotTaken",
         expression=(
             f'sum(increase(jobs_enqueued_total{{{mine},delayed="false"}}[15m])) > 0\n'
-            f"and\nsum(increase(jobs_total{{{mine}}}[15m])) + sum(jobs_active{{{mine}}}) == 0"
+            f"and sum(present_over_time(jobs_total{{{mine}}}[1d])) > 0\n"
+            f"unless sum(increase(jobs_total{{{mine}}}[15m])) > 0\n"
+            f"unless sum(jobs_active{{{mine}}}) > 0"
         ),
         held=300,
         severity=Severity.PAGE,
@@ -111,8 +119,13 @@ def _untaken(service: str) -> Alert:
         "kept and run once they do.",
         cases=(
             Case(
-                name="the workers ended",
+                name="the workers rest",
                 series=jobs(steady(10), constant(100), 0),
+                shown=(Shown(value=150.0),),
+            ),
+            Case(
+                name="the workers ended, and what told of them",
+                series=jobs(steady(10), "0+10x5 stale", 0),
                 shown=(Shown(value=150.0),),
             ),
             Case(name="the workers work", series=jobs(steady(10), steady(10), 0)),

@@ -82,20 +82,21 @@ def _folders(service: str) -> tuple[Alert, ...]:
     return (
         Alert(
             name="FilesNotRemoved",
-            expression=f"increase(files_failed_total{{{job}}}[3h]) > 0",
-            held=3_600,
+            expression=f"changes(files_failed_total{{{job}}}[1d]) >= 2",
+            held=300,
             severity=Severity.TICKET,
             summary=f"{service} on {{{{ $labels.instance }}}} can't clear its folder {{{{ $labels.folder }}}}",
-            description=f"{NUMBER} entries could be neither judged nor removed within 3h, so they stay. "
+            description=f"{NUMBER} sweeps within 1d left entries that could be neither judged nor removed. "
             "See the log for why.",
-            meaning="Sweeping a folder failed for some of its entries, or for the whole folder, time after time.",
+            meaning="Sweeping a folder failed for some of its entries, or for all of it, more than once in a day.",
             action="The log's warning `folder … swept` says which error it was: mostly rights, or a file system that "
             "may only be read.",
             cases=(
                 Case(
-                    name="some at every sweep", series={series: "0+1x200"}, at=12_000,
-                    shown=(Shown(value=180.0, labels=labels),),
+                    name="three sweeps of a day", series={series: "0x9 4x9 8x9 12x40"},
+                    shown=(Shown(value=3.0, labels=labels),),
                 ),
+                Case(name="one sweep", series={series: "0x9 4x60"}),
                 Case(name="failed long ago", series={series: constant(20)}),
             ),
         ),

@@ -28,10 +28,17 @@ _ID = re.compile(r"[\x21-\x7e]{1,128}")
 class JobSurroundings:
     """See `seawall.jobs.celery.Surroundings`."""
 
-    def __init__(self, telemetry: Telemetry, tracing: Tracing, metrics_port: int | None = None) -> None:
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        tracing: Tracing,
+        metrics_port: int | None = None,
+        look_at_machine: Callable[[], object] = lambda: None,
+    ) -> None:
         self._telemetry = telemetry
         self._tracing = tracing
         self._metrics_port = metrics_port
+        self._look_at_machine = look_at_machine
         self._process = 0
         self._starting = threading.Lock()
 
@@ -76,16 +83,22 @@ class JobSurroundings:
     def worker_begins(self) -> None:
         """Have what its processes count gathered, where that is served."""
         if self._metrics_port is not None:
-            self._telemetry.gather()
+            try:
+                self._telemetry.gather()
+            except OptionError as error:
+                self._tell_of_nothing(error)
 
     def worker_is_ready(self) -> None:
         """Serve their metrics, where that is wanted."""
         if self._metrics_port is not None:
             try:
-                self._telemetry.serve(self._metrics_port)
-            except (OSError, OptionError) as error:
-                # Jobs are worth more than what is told of them.
-                _logger.error("SEAWALL_WORKER_METRICS_PORT: no metrics on port %d: %s", self._metrics_port, error)  # noqa: TRY400
+                self._telemetry.serve(self._metrics_port, self._look_at_machine)
+            except OSError as error:
+                self._tell_of_nothing(error)
+
+    def _tell_of_nothing(self, error: Exception) -> None:
+        # Jobs are worth more than what is told of them.
+        _logger.error("SEAWALL_WORKER_METRICS_PORT: no metrics on port %d: %s", self._metrics_port, error)
 
     def process_began(self) -> None:
         """Count, write and trace what this process does, if that isn't done already."""
@@ -102,7 +115,7 @@ class JobSurroundings:
 
     def process_ends(self) -> None:
         """Write and send what is left."""
-        self._telemetry.end_serving()
         if self._process == os.getpid():
             self._process = 0
             self._telemetry.stop()
+        self._telemetry.end_gathering()

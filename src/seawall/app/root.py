@@ -250,7 +250,9 @@ class Seawall:
             raise OptionError("Seawall.install_celery", "app", app, "one Celery app of a service; it has another")
         from seawall.jobs.celery import CeleryJobs  # noqa: PLC0415 - the celery extra
 
-        surroundings = JobSurroundings(self._telemetry, self.tracing, self.settings.worker_metrics_port)
+        surroundings = JobSurroundings(
+            self._telemetry, self.tracing, self.settings.worker_metrics_port, self._signals.look_at_machine
+        )
         jobs = CeleryJobs(
             app, surroundings=surroundings, own_logs=self._telemetry.logs is not None, clock=self.clock,
             events=self.events,

@@ -48,7 +48,7 @@ class Signals:
         self._count_errors()
         self._count_files()
         events.subscribe(self._heard)
-        metrics.before_scrape(self._machine)
+        metrics.before_scrape(self.look_at_machine)
 
     def _heard(self, event: Event) -> None:
         kind = type(event)
@@ -168,7 +168,8 @@ class Signals:
             JobEnded: done,
         }
 
-    def _machine(self) -> None:
+    def look_at_machine(self) -> None:
+        """Its memory and its disk."""
         memory = measure()
         if memory is not None:
             self._family(catalogue.SYSTEM_MEMORY).labels().set(1.0 - memory.available / memory.total)

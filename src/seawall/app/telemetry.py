@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,10 +52,11 @@ class Telemetry:
         self._process = ProcessMetrics(metrics)
         self._shared: SharedFolder | None = None
         self._family: Path | None = None
-        """Where this process and those that it forks share their metrics."""
+        """Where a process and those that it forks share their metrics."""
         self._gathering = 0
-        """The process whose children share them."""
-        self._endpoint: tuple[MetricsServer, SharedFolder] | None = None
+        """That process."""
+        self._made = os.getpid()
+        self._endpoint: MetricsServer | None = None
         self._look_at = 0.0
         self._stack = ExitStack()
         self._entered = 0
@@ -74,9 +76,10 @@ class Telemetry:
     def start(self) -> None:
         """Enter it in a process that only runs jobs. Does nothing in one where it is entered."""
         if self._entered != os.getpid():
-            if self._endpoint is not None and self._gathering != os.getpid():
-                self._endpoint[0].close()  # the parent serves
-                self._endpoint = None
+            if self._gathering != os.getpid():
+                if self._endpoint is not None:
+                    self._endpoint.close()  # the parent serves
+                self._endpoint = self._shared = None
             self.__enter__()
 
     def stop(self) -> None:
@@ -85,38 +88,48 @@ class Telemetry:
             self.__exit__()
 
     def gather(self) -> None:
-        """Have this process and those that it forks share their metrics, also where no folder is configured."""
-        self._gathering = os.getpid()
-        self._family = self._folder() or self._private(self._gathering)
+        """Count in a folder that this process shares with those that it forks from now on. Raises `OptionError`."""
+        family = self._private(os.getpid())
+        self._shared = SharedFolder(family)
+        self.metrics.move(self._shared)
+        self._family, self._gathering = family, os.getpid()
 
-    def serve(self, port: int) -> None:
-        """Serve the metrics of those processes on a port of their own, until `end_serving`. Raises `OSError`."""
+    def serve(self, port: int, look: Callable[[], object]) -> None:
+        """Serve what was gathered on a port of its own, until `end_gathering`. Raises `OSError`.
+
+        look: called before each answer. What the parts tell then is left out: they aren't started in a process that
+        only has others work.
+        """
         # Longer to import than all of this module; only workers need it.
         from seawall.telemetry.endpoint import MetricsServer  # noqa: PLC0415
 
-        assert self._family is not None  # noqa: S101 - they are gathered first
-        shared = SharedFolder(self._family)
-        try:
-            server = MetricsServer(lambda accept: self._expose(accept, shared), port)
-        except OSError:
-            self._close(shared)
-            raise
-        self._endpoint = server, shared
+        def expose_gathered(accept: str) -> tuple[bytes, str]:
+            self._process.refresh()
+            look()
+            return self._told(accept)
 
-    def end_serving(self) -> None:
-        """Serve them no more."""
-        if self._endpoint is not None and self._gathering == os.getpid():
-            server, shared = self._endpoint
-            self._endpoint = None
-            server.close()
-            self._close(shared)
+        if self._gathering == os.getpid():
+            self._endpoint = MetricsServer(expose_gathered, port)
+
+    def end_gathering(self) -> None:
+        """Serve and share no more."""
+        if self._gathering != os.getpid():
+            return
+        if self._endpoint is not None:
+            self._endpoint.close()
+        shared, self._shared = self._shared, None
+        self._endpoint = self._family = None
+        self._gathering = 0
+        if shared is not None:
+            self.metrics.move(memory)
+            shared.close(remove=True)
 
     def look(self) -> None:
         """Measure this process, at most once a second: for one that isn't asked itself."""
         now = time.monotonic()
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
-            self._process.refresh()
+            self._process.measure()
 
     def __enter__(self) -> Telemetry:
         if self.logs is not None:
@@ -127,7 +140,7 @@ class Telemetry:
             stack.callback(self.levels.close)
             stack.enter_context(self.tracing)
             folder = self._folder()
-            if folder is not None:
+            if folder is not None and self._shared is None:
                 self._share(folder, stack)
             stack.enter_context(self._process)
             stack.callback(self._tell)  # before anything of what it tells goes
@@ -146,25 +159,23 @@ class Telemetry:
     def _share(self, folder: Path, stack: ExitStack) -> None:
         """Count in `folder` from now on, until `stack` is closed."""
         shared = self._shared = SharedFolder(folder)
-        self.metrics.move(shared)
+        # What was counted before the fork is the parent's to tell.
+        self.metrics.move(shared, anew=os.getpid() != self._made)
 
         def end() -> None:
             self._shared = None
             self.metrics.move(memory)
-            self._close(shared)
+            # Nobody looks at a folder of our own making when its last process has ended.
+            shared.close(remove=folder != self.settings.metrics_folder)
 
         stack.callback(end)
 
-    def _close(self, shared: SharedFolder) -> None:
-        # Nobody looks at a folder of our own making when its last process has ended.
-        shared.close(remove=self.settings.metrics_folder is None)
-
     def _folder(self) -> Path | None:
         """Where processes share their metrics: as configured, or for the workers of one uvicorn by themselves."""
-        if self.settings.metrics_folder is not None:
-            return self.settings.metrics_folder
         if self._family is not None:
             return self._family
+        if self.settings.metrics_folder is not None:
+            return self.settings.metrics_folder
         return None if multiprocessing.parent_process() is None else self._private(os.getppid())
 
     def _private(self, parent: int) -> Path:
@@ -212,12 +223,12 @@ class Telemetry:
 
     def expose(self, accept: str) -> tuple[bytes, str]:
         """All metrics, and their content type, for who sends this `Accept` header."""
-        return self._expose(accept, self._shared)
-
-    def _expose(self, accept: str, shared: SharedFolder | None) -> tuple[bytes, str]:
         self.metrics.refresh()
+        return self._told(accept)
+
+    def _told(self, accept: str) -> tuple[bytes, str]:
         open_metrics = wants_open_metrics(accept)
-        totals = None if shared is None else shared.totals()
+        totals = None if self._shared is None else self._shared.totals()
         body = expose(self.metrics, open_metrics=open_metrics, totals=totals)
         return body, OPEN_METRICS if open_metrics else TEXT
 

@@ -111,7 +111,7 @@ LOG_LINES = _counter("log_lines_total", "Lines logged.", "level")
 LOG_LINES_DROPPED = _counter("log_lines_dropped_total", "Lines dropped because the output stalled or failed.")
 PROCESS_CPU = _counter("process_cpu_seconds_total", "CPU time, in user and system mode.")
 PROCESS_MEMORY = _gauge("process_resident_memory_bytes", "Resident memory.")
-PROCESS_FILES = _gauge("process_open_fds", "Open file descriptors.")
+PROCESS_FILES = _gauge("process_open_fds", "Open file descriptors, of the process that has most.", across=Across.MAX)
 PROCESS_MOST_FILES = _gauge("process_max_fds", "Most open file descriptors one process may have.", across=Across.MIN)
 PROCESS_STARTED = _gauge(
     "process_start_time_seconds", "When the oldest process was started, as seconds of the epoch.", across=Across.MIN

@@ -7,18 +7,22 @@ import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import cast
+from typing import Any, cast
 
 _logger = logging.getLogger("seawall.metrics")
 _PATH = "/metrics"
 _PATIENCE = 5.0
-"""Seconds for a client to send its request and take its answer."""
+"""Seconds in which a client has to say or take something."""
+_MOST = 16
+"""Clients at one time; whoever comes beyond that is sent away."""
 Expose = Callable[[str], tuple[bytes, str]]
 """All metrics and their content type, for who sends this `Accept` header."""
 
 
 class MetricsServer:
-    """Answers `GET /metrics` on `port` of every address, in a thread. Raises `OSError` where it can't listen.
+    """Answers `GET /metrics` on `port` of every IPv4 address, in threads. Raises `OSError` where it can't listen.
+
+    Whoever can reach the port may ask.
 
     port: 0 for a free one.
     """
@@ -33,9 +37,12 @@ class MetricsServer:
 
     def close(self) -> None:
         """Listen no more."""
-        if self._thread.is_alive():  # it isn't in a process that was forked off
+        serves = self._thread.is_alive()  # not in a process that was forked off, where nobody ends what was under way
+        if serves:
             self._server.shutdown()
         self._server.server_close()
+        if serves:
+            self._server.wait()
 
 
 class _Server(ThreadingHTTPServer):
@@ -47,11 +54,30 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("", port), _Handler)
         self._expose = expose
         self._one = threading.Lock()
+        self._room = threading.BoundedSemaphore(_MOST)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve it in a thread, where there is room."""
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve it, and make room."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
     def exposed(self, accept: str) -> tuple[bytes, str]:
         """By one thread at a time: processes exclude each other, the threads of one don't."""
         with self._one:
             return self._expose(accept)
+
+    def wait(self) -> None:
+        """Until nobody is told anything any more."""
+        self._one.acquire()  # for good
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that left isn't worth a word."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
 from bisect import bisect_left
@@ -318,14 +319,18 @@ class Metrics:
         for function in self._before:
             function()
 
-    def move(self, allocate: Allocate) -> None:
-        """Keep all numbers where `allocate` says from now on, with their values of now."""
+    def move(self, allocate: Allocate, *, anew: bool = False) -> None:
+        """Keep all numbers where `allocate` says from now on, with their values of now.
+
+        anew: as nothing yet, in a process that was forked off; a gauge of which the least counts is infinite then.
+        """
         self._allocate = allocate
         for family in self.families.values():
             width = family.metric.width
+            nothing = [math.inf if family.metric.across is Across.MIN else 0.0] * width
             for series in family:
                 values, index = allocate(family.metric, series.labels)
-                values[index : index + width] = array("d", series.read(width))
+                values[index : index + width] = array("d", nothing if anew else series.read(width))
                 series.values, series.index = values, index
 
     def _make(self, family: Family[Any], labels: tuple[str, ...]) -> Any:

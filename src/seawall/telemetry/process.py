@@ -32,7 +32,8 @@ class ProcessMetrics:
         self._gc_seconds = metrics.declare(catalogue.GC_SECONDS).labels()
         self._gc_runs = [metrics.declare(catalogue.GC_RUNS).labels(generation) for generation in range(3)]
         self._system_cpu = metrics.declare(catalogue.SYSTEM_CPU).labels()
-        metrics.declare(catalogue.PROCESS_STARTED).labels().set(_started())
+        self._since = metrics.declare(catalogue.PROCESS_STARTED).labels()
+        self._since.set(_started())
         self._busy = _system_times()
         self._gc_began = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -41,6 +42,8 @@ class ProcessMetrics:
 
     def __enter__(self) -> ProcessMetrics:
         self._processes.set(1)
+        self._since.set(_started())  # it may have been forked off
+        self.measure()
         gc.callbacks.append(self._collected)
         with suppress(RuntimeError):  # a worker that runs jobs without any
             loop = asyncio.get_running_loop()
@@ -56,6 +59,15 @@ class ProcessMetrics:
 
     def refresh(self) -> None:
         """Look at what isn't counted as it happens."""
+        self.measure()
+        idle, total = _system_times()
+        before_idle, before_total = self._busy
+        if total > before_total:
+            self._system_cpu.set(1.0 - (idle - before_idle) / (total - before_total))
+            self._busy = (idle, total)
+
+    def measure(self) -> None:
+        """Look at this process alone, and at nothing that another may look at later."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
         self._cpu.mirror(usage.ru_utime + usage.ru_stime)
         self._memory.set(_resident(usage.ru_maxrss))
@@ -64,11 +76,6 @@ class ProcessMetrics:
             self._files.set(len(os.listdir("/proc/self/fd")))
         except OSError:
             self._files.set(float("nan"))
-        idle, total = _system_times()
-        before_idle, before_total = self._busy
-        if total > before_total:
-            self._system_cpu.set(1.0 - (idle - before_idle) / (total - before_total))
-            self._busy = (idle, total)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()

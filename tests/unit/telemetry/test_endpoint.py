@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from http.client import HTTPConnection
+from http.client import HTTPConnection, RemoteDisconnected
 
 import pytest
 
@@ -57,7 +57,7 @@ def test_it_tells_what_it_is_asked_for_and_nothing_else(server):
 
 
 def test_one_at_a_time_is_told_however_many_ask(server, exposed):
-    with ThreadPoolExecutor(20) as pool:
+    with ThreadPoolExecutor(10) as pool:
         assert [status for status, _, _ in pool.map(lambda _: ask(server), range(40))] == [200] * 40
     assert exposed.most == 1
 
@@ -72,8 +72,8 @@ def test_what_goes_wrong_is_in_the_log_and_not_in_the_answer(server, exposed, ca
 
 
 def test_clients_that_say_nothing_or_leave_keep_nobody_waiting(server, caplog):
-    silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(50)]
-    for client in silent[:25]:
+    silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(15)]
+    for client in silent[:5]:
         client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
         client.close()
     began = time.monotonic()
@@ -82,6 +82,22 @@ def test_clients_that_say_nothing_or_leave_keep_nobody_waiting(server, caplog):
     for client in silent:
         client.close()
     assert not [record for record in caplog.records if record.name == "seawall.metrics"]
+
+
+def test_more_clients_than_there_is_room_for_are_sent_away_until_others_have_left(server):
+    silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(16)]
+    time.sleep(0.2)  # until the last of them is in its thread
+    with pytest.raises((ConnectionError, RemoteDisconnected)):
+        ask(server)
+    for client in silent:
+        client.close()
+    give_up = time.monotonic() + 5
+    while True:
+        try:
+            assert ask(server)[0] == 200
+            break
+        except (ConnectionError, RemoteDisconnected):
+            assert time.monotonic() < give_up
 
 
 def test_a_port_that_is_taken_is_an_error_and_a_closed_one_is_free_again(server, exposed):

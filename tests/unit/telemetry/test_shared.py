@@ -1,5 +1,6 @@
 """The metrics of several processes, with real processes that are killed."""
 
+import math
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from seawall.core import OptionError
-from seawall.telemetry.metrics import Across, Metrics
+from seawall.telemetry.metrics import Across, Metrics, memory
 from seawall.telemetry.shared import SharedFolder
 
 WORKER = """
@@ -166,3 +167,19 @@ def test_many_series_take_many_pages(tmp_path):
     assert totals["2999",][-1] == 2999
     assert metrics.gauge("a", "A.", across=Across.MIN).labels().value == 0
     folder.close()
+
+
+def test_a_process_that_was_forked_off_begins_with_nothing():
+    metrics = Metrics()
+    counted, least, most = (
+        metrics.counter("counted_total", "Counted."),
+        metrics.gauge("least", "Least.", across=Across.MIN),
+        metrics.gauge("most", "Most.", across=Across.MAX),
+    )
+    counted.inc(3)
+    least.set(0.25)
+    most.set(0.75)
+    before = counted.labels().values
+    metrics.move(memory, anew=True)
+    assert [family.labels().value for family in (counted, least, most)] == [0.0, math.inf, 0.0]
+    assert before[0] == 3.0, "the parent's number, where both have it mapped"
