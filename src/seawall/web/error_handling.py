@@ -1,29 +1,25 @@
 """Starlette's own error middlewares at next to no cost for the requests that raise nothing.
 
-They, and each of its routes, wrap `send` and make functions for each request, to be ready for an error.
-Here an error is handled when there is one, by the very same code. Likewise for FastAPI's, which
-enters and leaves a stack of exits for each request, to be ready for an upload. The layer's own routes are looked up
-here too: a router would ask them about each request, however quickly they decline.
+They wrap `send` and make functions for each request, to be ready for an error. Here an error is handled when there is
+one, by the very same code. Likewise for FastAPI's, which enters and leaves a stack of exits for each request, to be
+ready for an upload. The layer's own routes are looked up here too: a router would ask them about each request, however
+quickly they decline.
 """
 
 from __future__ import annotations
 
-import inspect
 import sys
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from starlette._exception_handler import wrap_app_handling_exceptions
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Route, Router, request_response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
 
+from seawall.web.lean_routes import HANDLERS, handle, simplify
 from seawall.web.own_routes import OwnRoutes
 from seawall.web.problems import Problems
 
@@ -32,7 +28,6 @@ try:
 except ImportError:  # a plain Starlette app has none
     AsyncExitStackMiddleware = None  # type: ignore[assignment, misc]
 
-_HANDLERS = "starlette.exception_handlers"
 SERVED = "seawall.served"
 """Where a request's scope has what becomes of it, whose status is 0 until the response begins."""
 
@@ -54,7 +49,7 @@ class HandledErrors:
         if scope["type"] != "http":
             await self._plain(scope, receive, send)
             return
-        scope[_HANDLERS] = self._handlers
+        scope[HANDLERS] = self._handlers
         path: str = scope["path"]
         app = self.app
         if path in self._exact or path.startswith(self._prefixes) or scope.get("root_path"):
@@ -81,7 +76,7 @@ class HandledErrors:
             if SERVED in scope and scope[SERVED].status:
                 message = "there is a handler of the error, but the response had begun already"
                 raise RuntimeError(message) from error
-            await _handle(error, Request(scope, receive, send), self._handlers, receive, send)
+            await handle(error, Request(scope, receive, send), self._handlers, receive, send)
 
     def _taken_by_others(self, scope: Scope) -> bool:
         routes: list[BaseRoute] = getattr(self.app, "routes", [])
@@ -92,47 +87,6 @@ class HandledErrors:
         if isinstance(error, HTTPException) and error.status_code in by_status:
             return True
         return any(kind in by_class for kind in type(error).__mro__)
-
-
-def plainly(endpoint: Callable[[Request], Awaitable[ASGIApp]]) -> ASGIApp:
-    """The app that Starlette makes of an endpoint, but for what that prepares for errors."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
-        handlers = scope.get(_HANDLERS)  # an app inside may put others in their place
-        begun = False
-        try:
-            response = await endpoint(request)
-            begun = type(response).__call__ is Response.__call__
-            if begun:  # by the first thing it does
-                await response(scope, receive, send)
-        except Exception as error:  # noqa: BLE001 - raised again where it has no handler
-            await _handle(error, request, handlers, receive, send, begun=begun)
-            return
-        if not begun:  # it may fail before
-            await wrap_app_handling_exceptions(response, request)(scope, receive, send)
-
-    return app
-
-
-async def _handle(
-    error: Exception, request: Request, handlers: Any, receive: Receive, send: Send, *, begun: bool = False
-) -> None:
-    """Answer as Starlette does to an error that was raised just now, after the response has `begun` or before.
-
-    Raises what it raises where there is no handler, or nothing to be answered any more.
-    """
-
-    async def again(_scope: Scope, _receive: Receive, send: Send) -> None:
-        if begun:
-            await send({"type": "http.response.start"})
-        raise error
-
-    async def nobody(message: Message) -> None: ...
-
-    if handlers is not None:
-        request.scope[_HANDLERS] = handlers
-    await wrap_app_handling_exceptions(again, request)(request.scope, receive, nobody if begun else send)
 
 
 class AnsweredErrors(ServerErrorMiddleware):
@@ -170,30 +124,3 @@ def _answered(middleware: Any, problems: Problems) -> Any:
     if middleware.handler not in {None, problems.on_unexpected_error}:
         problems.own_handler = middleware.handler
     return AnsweredErrors(middleware.app, handler=middleware.handler)
-
-
-def simplify(routes: list[BaseRoute]) -> None:
-    """Have those that Starlette has made of endpoints do without what they prepare for errors, also in mounts."""
-    waiting, known = [routes], set[int]()
-    while waiting:
-        routes = waiting.pop()
-        if id(routes) in known:
-            continue
-        known.add(id(routes))
-        for route in routes:
-            inside = getattr(route, "_base_app", None)
-            if isinstance(inside, (Router, Starlette)):
-                waiting.append(inside.routes)
-            if type(route) is Route and getattr(route.app, "__code__", None) is _MADE:
-                made: Any = route.app
-                endpoint = inspect.getclosurevars(made).nonlocals.get("f")
-                if endpoint is not None:
-                    route.app = plainly(endpoint)
-
-
-async def _nothing(_: Request) -> Response:
-    return Response()
-
-
-_MADE = getattr(request_response(_nothing), "__code__", object())
-"""Of what Starlette makes of an endpoint, unless somebody has put something of theirs in its place."""

@@ -21,7 +21,8 @@ from starlette.types import Message, Receive, Scope, Send
 from seawall import Seawall
 from seawall.core import SeawallError
 from seawall.errors import NotFoundError
-from seawall.web.error_handling import HandledErrors, simplify
+from seawall.web.error_handling import HandledErrors
+from seawall.web.lean_routes import simplify
 from seawall.web.middleware import SeawallMiddleware
 from tests.unit.web.failing_app import ask, by_hand, by_hand_async, failing
 from tests.unit.web.raising import (

@@ -1,0 +1,388 @@
+"""What FastAPI makes of endpoints, done with less: whatever happens, the same comes out in the same order."""
+
+import asyncio
+import contextlib
+import gc
+import subprocess
+import sys
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from textwrap import dedent
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Request
+from fastapi.exceptions import FastAPIError
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+from starlette.routing import Mount, Route
+
+from seawall import Seawall
+from seawall.web.lean_routes import plainly_with_exits, simplify
+from tests.unit.web.raising import ERRORS, HANDLERS, KnownError, told_by, with_the_body
+
+Build = Callable[[Any, BaseException | None, list[str]], APIRouter]
+FAILURES = {**ERRORS, "with the body": RuntimeError("r")}
+
+
+def passing(told: list[str]) -> Any:
+    async def dependency() -> AsyncIterator[str]:
+        told.append("in")
+        try:
+            yield "x"
+        except BaseException as error:
+            told.append(f"failed: {type(error).__name__}")
+            raise
+        finally:
+            await asyncio.sleep(0)
+            told.append("out")
+
+    return dependency
+
+
+def by_a_function(told: list[str]) -> Any:
+    def dependency() -> Iterator[str]:
+        told.append("in")
+        try:
+            yield "x"
+        finally:
+            told.append("out")
+
+    return dependency
+
+
+def swallowing(told: list[str]) -> Any:
+    async def dependency() -> AsyncIterator[str]:
+        try:
+            yield "x"
+        except Exception as error:  # noqa: BLE001 - as careless dependencies do
+            told.append(f"swallowed: {type(error).__name__}")
+
+    return dependency
+
+
+def another(told: list[str]) -> Any:
+    async def dependency() -> AsyncIterator[str]:
+        try:
+            yield "x"
+        except Exception as error:
+            raise KnownError("another") from error
+
+    return dependency
+
+
+def failing_afterwards(told: list[str]) -> Any:
+    async def dependency() -> AsyncIterator[str]:
+        yield "x"
+        raise KnownError("afterwards")
+
+    return dependency
+
+
+def plain(told: list[str]) -> Any:
+    async def dependency() -> str:
+        return "x"
+
+    return dependency
+
+
+def in_the_endpoint(given: Any, error: BaseException | None, told: list[str]) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/p")
+    async def endpoint(request: Request, value: Annotated[str, given]) -> str:
+        await request.body()
+        told.append("endpoint")
+        if error is not None:
+            raise error
+        return value
+
+    return router
+
+
+def in_a_thread(given: Any, error: BaseException | None, told: list[str]) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/p")
+    def endpoint(value: Annotated[str, given]) -> str:
+        if error is not None:
+            raise error
+        return value
+
+    return router
+
+
+def in_another_dependency(given: Any, error: BaseException | None, told: list[str]) -> APIRouter:
+    router = APIRouter()
+
+    async def dependency(value: Annotated[str, given]) -> str:
+        if error is not None:
+            raise error
+        return value
+
+    @router.get("/p", dependencies=[Depends(dependency)])
+    async def endpoint() -> PlainTextResponse:
+        return PlainTextResponse("fine")
+
+    return router
+
+
+def as_it_streams(given: Any, error: BaseException | None, told: list[str]) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/p")
+    async def endpoint(value: Annotated[str, given]) -> StreamingResponse:
+        async def parts() -> AsyncIterator[str]:
+            told.append("streams")
+            yield value
+            if error is not None:
+                raise error
+            yield "fine"
+
+        return StreamingResponse(parts())
+
+    return router
+
+
+def before_it_streams(given: Any, error: BaseException | None, told: list[str]) -> APIRouter:
+    router = APIRouter()
+
+    class Failing(PlainTextResponse):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if error is not None:
+                raise error
+            await super().__call__(scope, receive, send)
+
+    @router.get("/p", response_class=Failing)
+    async def endpoint(value: Annotated[str, given]) -> str:
+        return value
+
+    return router
+
+
+def in_the_background(given: Any, error: BaseException | None, told: list[str]) -> APIRouter:
+    router = APIRouter()
+
+    async def work() -> None:
+        told.append("works")
+        if error is not None:
+            raise error
+
+    @router.get("/p")
+    async def endpoint(value: Annotated[str, given], tasks: BackgroundTasks) -> str:
+        tasks.add_task(work)
+        return value
+
+    return router
+
+
+def with_an_exit_of_the_responses_own(given: Any, error: BaseException | None, told: list[str]) -> APIRouter:
+    router = APIRouter()
+
+    async def leave() -> None:
+        told.append("left")
+        if error is not None:
+            raise error
+
+    async def work(request: Request) -> None:
+        request.scope["fastapi_inner_astack"].push_async_callback(leave)
+
+    @router.get("/p")
+    async def endpoint(request: Request, value: Annotated[str, given], tasks: BackgroundTasks) -> str:
+        tasks.add_task(work, request)
+        return value
+
+    return router
+
+
+def by_what_is_asked(given: Any, error: BaseException | None, told: list[str]) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/p")
+    async def endpoint(value: Annotated[str, given], number: int) -> str:
+        return value
+
+    return router
+
+
+def directly(app: FastAPI, router: APIRouter) -> None:
+    app.router.routes.extend(router.routes)
+
+
+def included(app: FastAPI, router: APIRouter) -> None:
+    around = APIRouter()
+    around.include_router(router)
+    app.include_router(around)
+
+
+def mounted(app: FastAPI, router: APIRouter) -> None:
+    inside = FastAPI(exception_handlers={IndexError: HANDLERS[KnownError]})
+    inside.include_router(router)
+    app.mount("", inside)
+
+
+KINDS = [passing, by_a_function, swallowing, another, failing_afterwards]
+
+
+@pytest.mark.parametrize(
+    ("kind", "until", "put"),
+    [
+        (plain, None, directly),
+        *((kind, until, directly) for kind in KINDS for until in ("request", "function")),
+        *((passing, until, put) for put in (included, mounted) for until in ("request", "function")),
+    ],
+)
+@pytest.mark.parametrize(
+    "build",
+    [
+        in_the_endpoint, in_a_thread, in_another_dependency, as_it_streams, before_it_streams, in_the_background,
+        with_an_exit_of_the_responses_own, by_what_is_asked,
+    ],
+)  # fmt: skip
+def test_the_same_comes_out(kind, until, build, put):
+    def outcome(error: BaseException | None, until: Any, ours: bool) -> Any:
+        told: list[str] = []
+        app = FastAPI(exception_handlers={**HANDLERS, RuntimeError: with_the_body})
+        put(app, build(Depends(kind(told), scope=until), error, told))
+        if ours:
+            simplify(app.routes)
+        return [(asyncio.run(told_by(app)), [*told]) for _ in range(2)]
+
+    for name, error in FAILURES.items():
+        expected = outcome(error, until, ours=False)
+        if expected[0][0][1] == "UnboundLocalError":  # what a dependency swallows that is over before the response
+            expected = outcome(error, "request", ours=False)
+        assert outcome(error, until, ours=True) == expected, name
+
+
+def simplified(app: FastAPI) -> FastAPI:
+    simplify(app.routes)
+    return app
+
+
+def test_what_a_dependency_swallows_is_said():
+    async def dependency() -> AsyncIterator[None]:
+        with contextlib.suppress(KnownError):
+            yield
+
+    app = FastAPI()
+
+    async def endpoint() -> None:
+        raise KnownError("x")
+
+    app.add_api_route("/request", endpoint, dependencies=[Depends(dependency)])
+    app.add_api_route("/function", endpoint, dependencies=[Depends(dependency, scope="function")])
+    client = TestClient(simplified(app))
+    for path in ("/request", "/function"):
+        with pytest.raises(FastAPIError, match=r"KnownError\('x'\) went no further than a dependency with yield"):
+            client.get(path)
+
+
+def kind_of(route: Any) -> bool:
+    return str(route.app.__qualname__).startswith(plainly_with_exits.__name__)
+
+
+def test_which_routes_are_done_with_less():
+    async def endpoint() -> str:
+        return "fine"
+
+    async def page(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("page")
+
+    class Own(APIRoute):
+        def get_route_handler(self) -> Any:
+            usual = super().get_route_handler()
+
+            async def handler(request: Request) -> Any:
+                response = await usual(request)
+                response.headers["x-own"] = "yes"
+                return response
+
+            return handler
+
+    app, inner, inside = FastAPI(), APIRouter(route_class=Own), FastAPI()
+    app.add_api_route("/direct", endpoint)
+    inner.add_api_route("/included", endpoint)
+    inner.routes.append(Route("/page", page))
+    app.include_router(inner, prefix="/v1")
+    inside.add_api_route("/p", endpoint)
+    app.mount("/mounted", inside)
+    Seawall(service="test").install(app)
+    client = TestClient(app)
+    assert client.get("/v1/included").headers["x-own"] == "yes"
+    assert [client.get(path).text for path in ("/direct", "/mounted/p", "/v1/page")] == ['"fine"', '"fine"', "page"]
+    direct = next(route for route in app.routes if getattr(route, "path", "") == "/direct")
+    within = next(route for route in app.routes if hasattr(route, "effective_candidates")).effective_candidates()
+    mount = next(route for route in app.routes if isinstance(route, Mount) and route.path == "/mounted")
+    assert kind_of(direct)
+    assert kind_of(within[0])
+    assert within[1].starlette_route.app.__qualname__.startswith("plainly.")
+    assert kind_of(next(route for route in mount.routes if getattr(route, "path", "") == "/p"))
+
+
+def test_what_somebody_else_has_put_around_an_endpoint_stays():
+    app = FastAPI()
+
+    @app.get("/")
+    async def endpoint() -> str:
+        return "fine"
+
+    route: Any = app.routes[-1]
+    before = route.app
+
+    async def around(scope: Any, receive: Any, send: Any) -> None:
+        await before(scope, receive, send)
+
+    route.app = around
+    simplify(app.routes)
+    assert route.app is around
+    assert TestClient(app).get("/").text == '"fine"'
+
+
+@pytest.mark.parametrize("library", ["starlette", "fastapi"])
+def test_what_somebody_else_makes_of_all_endpoints_stays(library):
+    code = f"""
+        import {library}.routing as routing
+        def request_response(f):
+            async def app(scope, receive, send):
+                await f(scope)
+            return app
+        routing.request_response = request_response
+        from seawall.web.lean_routes import _AGAIN
+        print(*(again.__name__ for again in _AGAIN.values()))
+    """
+    done = subprocess.run([sys.executable, "-c", dedent(code)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["plainly_with_exits" if library == "starlette" else "plainly"]
+
+
+@pytest.mark.parametrize("yields", [False, True])
+def test_an_error_is_gone_when_it_is_answered(yields):
+    gone: list[weakref.ref[BaseException]] = []
+
+    class WeakError(ValueError):
+        pass
+
+    async def dependency() -> AsyncIterator[None]:
+        yield
+
+    app = FastAPI()
+
+    @app.get("/p", dependencies=[Depends(dependency)] if yields else [])
+    async def endpoint() -> None:
+        error = WeakError()
+        gone.append(weakref.ref(error))
+        try:
+            raise error
+        finally:
+            del error
+
+    simplified(app)
+    gc.collect()
+    gc.disable()
+    try:
+        sent, raised = asyncio.run(told_by(app))
+        assert (sent[0]["status"], raised) == (500, "WeakError")
+        assert gone[0]() is None
+    finally:
+        gc.enable()
