@@ -9,6 +9,7 @@ quickly they decline.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -33,15 +34,19 @@ SERVED = "seawall.served"
 
 
 class HandledErrors:
-    """In place of `plain`: the same handlers, called by it. own: the layer's routes, which come before the app's."""
+    """In place of `plain`: the same handlers, called by it. own: the layer's routes, which come before the app's.
 
-    def __init__(self, plain: Any, own: OwnRoutes | None = None) -> None:
+    routes: the app's, made simple at the first request, when whoever adds to them as the app starts is done.
+    """
+
+    def __init__(self, plain: Any, own: OwnRoutes | None = None, routes: Sequence[BaseRoute] | None = None) -> None:
         uploads = plain.app if type(plain.app) is AsyncExitStackMiddleware else None
         self.app = plain.app if uploads is None else uploads.app
         self._uploads = None if uploads is None else uploads.context_name
         self._own = own or OwnRoutes((), prefixes=())
         self._exact, self._prefixes = self._own.exact, self._own.prefixes
         self._plain = plain
+        self._routes = routes
         self._handlers = (plain._exception_handlers, plain._status_handlers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,6 +54,9 @@ class HandledErrors:
         if scope["type"] != "http":
             await self._plain(scope, receive, send)
             return
+        if self._routes is not None:
+            simplify(self._routes)
+            self._routes = None
         scope[HANDLERS] = self._handlers
         path: str = scope["path"]
         app = self.app
@@ -76,7 +84,7 @@ class HandledErrors:
             if SERVED in scope and scope[SERVED].status:
                 message = "there is a handler of the error, but the response had begun already"
                 raise RuntimeError(message) from error
-            await handle(error, Request(scope, receive, send), self._handlers, receive, send)
+            await handle(error, Request(scope, receive, send), self._handlers, scope, receive, send)
 
     def _taken_by_others(self, scope: Scope) -> bool:
         routes: list[BaseRoute] = getattr(self.app, "routes", [])
@@ -106,13 +114,14 @@ def slimmed(stack: Any, problems: Problems, own: OwnRoutes, routes: list[BaseRou
     problems.own_handler = None
     outermost = around = _answered(stack, problems)
     while (inside := getattr(around, "app", None)) is not None:
-        instead = HandledErrors(inside, own) if type(inside) is ExceptionMiddleware else _answered(inside, problems)
+        instead = (
+            HandledErrors(inside, own, routes) if type(inside) is ExceptionMiddleware else _answered(inside, problems)
+        )
         if instead is not inside:
             with suppress(AttributeError, TypeError):  # it may be of a kind that nothing can be set on
                 around.app = instead
         if getattr(around, "app", None) is instead and isinstance(instead, HandledErrors):
             own.put(routes, first=False)
-            simplify(routes)
             break
         around = instead
     return outermost

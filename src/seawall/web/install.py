@@ -85,8 +85,8 @@ def install(app: Any, parts: WebParts) -> None:
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[Any]:
-        install_http_cache(app)
         async with parts.running(inner(app)) as state:
+            install_http_cache(app)  # when the app has added all that it adds as it starts
             yield state
 
     app.router.lifespan_context = lifespan

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from types import CodeType
+from contextlib import AsyncExitStack, suppress
+from types import CodeType, FunctionType
 from typing import Any
 
 from starlette import routing
@@ -17,7 +17,7 @@ from starlette._exception_handler import wrap_app_handling_exceptions
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Router
+from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 try:
@@ -43,14 +43,14 @@ def plainly(endpoint: _Endpoint) -> ASGIApp:
         begun = False
         try:
             response = await endpoint(request)
-            begun = type(response).__call__ is Response.__call__
+            begun = type(response).__call__ is _CALL
             if begun:  # by the first thing it does
                 await response(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - raised again where it has no handler
-            await handle(error, request, handlers, receive, send, begun=begun)
+            await handle(error, request, handlers, scope, receive, send, begun=begun)
             return
         if not begun:  # it may fail before
-            await wrap_app_handling_exceptions(response, request)(scope, receive, send)
+            await _with_handlers(response, request, handlers, scope, receive, send)
 
     return app
 
@@ -65,45 +65,60 @@ def plainly_with_exits(endpoint: _Endpoint) -> ASGIApp:
         before: Any = AsyncExitStack()
         scope[_AFTER], scope[_BEFORE] = after, before
         begun = False
-        response: Any = None
-        failed: BaseException | None = None
         try:
             response = await endpoint(request)
-            begun = not before._exit_callbacks and type(response).__call__ is Response.__call__
+            begun = not before._exit_callbacks and type(response).__call__ is _CALL
             if begun:
                 await response(scope, receive, send)
                 if not after._exit_callbacks:
                     return
-        except BaseException as error:  # noqa: BLE001 - raised again below
-            failed = error
-
-        async def rest(scope: Scope, receive: Receive, send: Send) -> None:
-            done = False
-            async with after:
-                async with before:
-                    if failed is not None:
-                        raise failed
-                if failed is None:
-                    if not begun:
-                        await response(scope, receive, send)
-                    done = True
-            if not done:
-                message = (
-                    f"{failed!r} went no further than a dependency with yield, so that nothing is left to be answered; "
-                    "what a dependency catches it must raise again, or raise another error"
-                )
-                raise FastAPIError(message)
-
-        try:
-            await _with_handlers(rest, request, handlers, receive, send, begun=begun)
-        finally:
-            failed = None  # it knows this frame
+        except BaseException as error:  # noqa: BLE001 - raised again where nobody swallows it
+            rest = _rest(after, before, (), error)
+            await _with_handlers(rest, request, handlers, scope, receive, send, begun=begun)
+            return
+        rest = _rest(after, before, () if begun else (response,))
+        await _with_handlers(rest, request, handlers, scope, receive, send, begun=begun)
 
     return app
 
 
+def _rest(after: Any, before: Any, responses: Sequence[Any], failed: BaseException | None = None) -> ASGIApp:
+    """What FastAPI does once an endpoint has `failed`, or returned. responses: that which has not been sent yet."""
+
+    async def rest(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal failed
+        done = False
+        try:
+            async with after:
+                async with before:
+                    if failed is not None:
+                        raise failed
+                if failed is not None:
+                    raise FastAPIError(_SWALLOWED) from failed
+                try:
+                    for response in responses:
+                        await response(scope, receive, send)
+                except BaseException as error:
+                    failed = error
+                    raise
+                done = True
+            if not done:
+                raise FastAPIError(_SWALLOWED) from failed
+        finally:
+            failed = None  # it knows this frame
+
+    return rest
+
+
 async def handle(
-    error: Exception, request: Request, handlers: Any, receive: Receive, send: Send, *, begun: bool = False
+    error: Exception,
+    request: Request,
+    handlers: Any,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    begun: bool = False,
 ) -> None:
     """Answer as Starlette does to an error that was raised just now, after the response has `begun` or before.
 
@@ -115,13 +130,20 @@ async def handle(
         raise error  # noqa: F821 - deleted afterwards
 
     try:
-        await _with_handlers(again, request, handlers, receive, send, begun=begun)
+        await _with_handlers(again, request, handlers, scope, receive, send, begun=begun)
     finally:
         del error  # it knows this frame
 
 
 async def _with_handlers(
-    app: ASGIApp, request: Request, handlers: Any, receive: Receive, send: Send, *, begun: bool
+    app: ASGIApp,
+    request: Request,
+    handlers: Any,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    begun: bool = False,
 ) -> None:
     """Run the rest of a request's app as Starlette runs all of it. begun: whether the response has."""
 
@@ -134,10 +156,10 @@ async def _with_handlers(
     if handlers is not None:
         request.scope[HANDLERS] = handlers
     handled = wrap_app_handling_exceptions(goes_on if begun else app, request)
-    await handled(request.scope, receive, nobody if begun else send)
+    await handled(scope, receive, nobody if begun else send)
 
 
-def simplify(routes: list[BaseRoute]) -> None:
+def simplify(routes: Sequence[BaseRoute]) -> None:
     """Have those that Starlette and FastAPI have made of endpoints do without what they prepare for errors.
 
     Also in mounts and included routers.
@@ -153,37 +175,55 @@ def simplify(routes: list[BaseRoute]) -> None:
             inside = getattr(route, "_base_app", None)
             if isinstance(inside, (Router, Starlette)):
                 waiting.append(inside.routes)
-            included = getattr(route, "effective_candidates", None)  # FastAPI's, of an included router
-            if included is not None:
-                waiting.append(included())
-            instead = getattr(route, "starlette_route", None)  # of a plain route in it
-            if instead is not None:
-                waiting.append([instead])
-            made: Any = getattr(route, "app", None)
-            again = _AGAIN.get(getattr(made, "__code__", None))
-            if again is not None and (endpoint := inspect.getclosurevars(made).nonlocals.get("f")) is not None:
-                route.app = again(endpoint)
+            elif isinstance(route, _INCLUDED):
+                with suppress(Exception):  # FastAPI tells of it when a request gets that far
+                    waiting.append(route.effective_candidates())
+            elif isinstance(route, _CONTEXT) and route.starlette_route is not None:
+                waiting.append([route.starlette_route])
+            elif isinstance(route, (Route, _CONTEXT)):
+                _simplify(route)
+
+
+def _simplify(route: Any) -> None:
+    made = route.app
+    again = _AGAIN.get(made.__code__) if type(made) is FunctionType else None
+    if again is not None and (endpoint := inspect.getclosurevars(made).nonlocals.get("f")) is not None:
+        route.app = again(endpoint)
 
 
 async def _nothing(_: Request) -> Response:
     return Response()
 
 
-def _ways() -> dict[Any, Callable[[_Endpoint], ASGIApp]]:
-    """How to make an endpoint's app again, by the code of what was made of it; not where that is somebody else's."""
-    ways: dict[Any, Callable[[_Endpoint], ASGIApp]] = {}
-    made: Any = routing.request_response(_nothing)
-    if getattr(made, "__globals__", None) is vars(routing):
-        ways[made.__code__] = plainly
-    made = None if fastapi_routing is None else fastapi_routing.request_response(_nothing)
-    if made is not None and getattr(made, "__globals__", None) is vars(fastapi_routing):
-        for inner in made.__code__.co_consts:
-            # A FastAPI that does more there, or calls it otherwise, is left alone.
-            if isinstance(inner, CodeType) and {*inner.co_names} == {"AsyncExitStack", "FastAPIError"}:
-                kept = {const for const in inner.co_consts if isinstance(const, str) and const.endswith("_astack")}
-                if kept == {_AFTER, _BEFORE}:
-                    ways[made.__code__] = plainly_with_exits
-    return ways
+def _made_by(module: Any, names: set[str], texts: set[str]) -> CodeType | None:
+    """The code of what `module` makes of endpoints; None where that is somebody else's, or does something else.
+
+    names, texts: those that it uses to run the endpoint.
+    """
+    made: Any = None if module is None else module.request_response(_nothing)
+    if type(made) is not FunctionType or made.__globals__ is not vars(module):
+        return None
+    code = made.__code__
+    if not _USUAL.issuperset(code.co_names):
+        return None
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType) and {*inner.co_names} == names:
+            found = {text for text in inner.co_consts if isinstance(text, str) and text.isidentifier()}
+            return code if found == texts else None
+    return None
 
 
-_AGAIN = _ways()
+_CALL = Response.__call__
+_SWALLOWED = (
+    "a dependency with yield has swallowed the error that this one comes from, so that there is nothing to answer; "
+    "what it catches it must raise again, or raise another error"
+)
+_USUAL = frozenset({"Request", "wrap_app_handling_exceptions", "Scope", "Receive", "Send"})
+_INCLUDED: Any = getattr(fastapi_routing, "_IncludedRouter", ())
+_CONTEXT: Any = getattr(fastapi_routing, "_EffectiveRouteContext", ())
+_WAYS = (
+    (plainly, _made_by(routing, set(), set())),
+    (plainly_with_exits, _made_by(fastapi_routing, {"AsyncExitStack", "FastAPIError"}, {_AFTER, _BEFORE})),
+)
+_AGAIN = {code: again for again, code in _WAYS if code is not None}
+"""How to make an app again, by the code of what was made."""

@@ -107,6 +107,7 @@ class SeawallMiddleware:
                 raise
         finally:
             exchange.end(failed)
+            failed = None  # it knows this frame
             # First what fails in another context, as that in which the garbage collector ends an abandoned request:
             # the deadline is put back by its value, which is mostly there already, as an answer has begun.
             _correlation.reset(identity)

@@ -3,20 +3,22 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import subprocess
 import sys
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from textwrap import dedent
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import pytest
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Request
 from fastapi.exceptions import FastAPIError
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
-from starlette.routing import Mount, Route
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match, Mount, Route
 
 from seawall import Seawall
 from seawall.web.lean_routes import plainly_with_exits, simplify
@@ -261,22 +263,149 @@ def simplified(app: FastAPI) -> FastAPI:
     return app
 
 
-def test_what_a_dependency_swallows_is_said():
-    async def dependency() -> AsyncIterator[None]:
-        with contextlib.suppress(KnownError):
-            yield
-
+def two_around(told: list[str], until: Any) -> FastAPI:
     app = FastAPI()
 
     async def endpoint() -> None:
+        told.append("endpoint")
         raise KnownError("x")
 
-    app.add_api_route("/request", endpoint, dependencies=[Depends(dependency)])
-    app.add_api_route("/function", endpoint, dependencies=[Depends(dependency, scope="function")])
-    client = TestClient(simplified(app))
-    for path in ("/request", "/function"):
-        with pytest.raises(FastAPIError, match=r"KnownError\('x'\) went no further than a dependency with yield"):
-            client.get(path)
+    around = [Depends(passing(told)), Depends(swallowing(told), scope=until)]
+    app.add_api_route("/p", endpoint, dependencies=around)
+    return app
+
+
+@pytest.mark.parametrize("until", ["request", "function"])
+def test_what_a_dependency_swallows_is_a_failure_for_those_around_it(until):
+    expected: list[str] = []
+    asyncio.run(told_by(two_around(expected, until)))
+    told: list[str] = []
+    _, raised = asyncio.run(told_by(simplified(two_around(told, until))))
+    assert told == [event.replace("UnboundLocalError", "FastAPIError") for event in expected]
+    assert raised == "FastAPIError"
+
+
+@pytest.mark.parametrize("until", ["request", "function"])
+def test_what_a_dependency_swallows_is_the_cause_of_the_error_that_says_so(until):
+    with pytest.raises(FastAPIError, match="a dependency with yield has swallowed the error") as caught:
+        TestClient(simplified(two_around([], until))).get("/p")
+    assert isinstance(caught.value.__cause__, KnownError)
+    assert "KnownError" not in str(caught.value)
+
+
+class Trying:
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            raise LookupError
+        except LookupError:
+            await self._app(scope, receive, send)
+
+
+@pytest.mark.parametrize("dependencies", [[], [Depends(passing([]))]], ids=["", "passing"])
+def test_an_error_keeps_what_it_came_from(dependencies):
+    def chain(app: FastAPI) -> list[str]:
+        with pytest.raises(ValueError, match="v") as caught:
+            TestClient(app).get("/p")
+        found: list[str] = []
+        one: BaseException | None = caught.value
+        while one is not None:
+            found.append(type(one).__name__)
+            one = one.__context__
+        return found
+
+    def app() -> FastAPI:
+        async def endpoint() -> None:
+            try:
+                raise ZeroDivisionError
+            except ZeroDivisionError:
+                raise ValueError("v")  # noqa: B904 - from it, but not by its own words
+
+        made = FastAPI()
+        made.add_api_route("/p", endpoint, dependencies=dependencies)
+        made.add_middleware(Trying)
+        return made
+
+    assert chain(simplified(app())) == chain(app()) == ["ValueError", "ZeroDivisionError", "LookupError"]
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_response_gets_the_scope_of_the_route(streams):
+    seen: list[str] = []
+
+    class Seeing(StreamingResponse if streams else PlainTextResponse):  # type: ignore[misc]
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            seen.append(scope["path"])
+            await super().__call__(scope, receive, send)
+
+    app = FastAPI()
+
+    @app.get("/p", response_class=Seeing)
+    async def endpoint(request: Request) -> Any:
+        request.scope = {**request.scope, "path": "/other"}
+        return Seeing("x")
+
+    assert TestClient(simplified(app)).get("/p").text == "x"
+    assert seen == ["/p"]
+
+
+def test_a_response_that_somebody_has_changed_may_fail_before_it_begins(monkeypatch):
+    usual = Response.__call__
+
+    async def failing(self: Response, *given: Any) -> None:
+        if isinstance(self, PlainTextResponse):
+            raise KnownError("x")
+        await usual(self, *given)
+
+    async def on_known(request: Request, error: Exception) -> Response:
+        return JSONResponse("known", 400)
+
+    app = FastAPI(exception_handlers={KnownError: on_known})
+    app.add_api_route("/p", lambda: PlainTextResponse("fine"))
+    monkeypatch.setattr(Response, "__call__", failing)
+    assert TestClient(simplified(app)).get("/p").status_code == 400
+
+
+def refuse() -> None:
+    raise HTTPException(401)
+
+
+def test_what_the_app_adds_to_its_routes_as_it_starts_is_heeded():
+    router = APIRouter()
+    router.add_api_route("/secret", lambda: "secret")
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        for route in router.routes:
+            cast(APIRoute, route).dependencies.append(Depends(refuse))
+        yield
+
+    app = FastAPI(lifespan=lifespan)
+    app.include_router(router, prefix="/v1")
+    Seawall(service="test").install(app)
+    with TestClient(app) as client:
+        assert client.get("/v1/secret").status_code == 401
+
+
+def test_a_route_that_is_broken_or_unusual_leaves_the_others_alone():
+    class Unusual(BaseRoute):
+        @property
+        def app(self) -> Any:
+            raise AssertionError
+
+        def matches(self, scope: Any) -> Any:
+            return Match.NONE, {}
+
+    router = APIRouter()
+    router.add_api_route("/{id}", lambda id: id)  # noqa: A006
+    app = FastAPI()
+    app.routes.append(Unusual())
+    app.add_api_route("/fine", lambda: "fine")
+    app.include_router(router, prefix="/{id}")  # twice the same name
+    app = Seawall(service="test").install(app)
+    assert TestClient(app).get("/fine").text == '"fine"'
 
 
 def kind_of(route: Any) -> bool:
@@ -328,13 +457,15 @@ def test_what_somebody_else_has_put_around_an_endpoint_stays():
     async def endpoint() -> str:
         return "fine"
 
+    class Around:  # as wrapt's
+        def __init__(self, app: Any) -> None:
+            self._app, self.__code__, self.__closure__ = app, app.__code__, app.__closure__
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await self._app(scope, receive, send)
+
     route: Any = app.routes[-1]
-    before = route.app
-
-    async def around(scope: Any, receive: Any, send: Any) -> None:
-        await before(scope, receive, send)
-
-    route.app = around
+    route.app = around = Around(route.app)
     simplify(app.routes)
     assert route.app is around
     assert TestClient(app).get("/").text == '"fine"'
@@ -356,8 +487,9 @@ def test_what_somebody_else_makes_of_all_endpoints_stays(library):
     assert done.stdout.split() == ["plainly_with_exits" if library == "starlette" else "plainly"]
 
 
+@pytest.mark.parametrize("installed", [False, True])
 @pytest.mark.parametrize("yields", [False, True])
-def test_an_error_is_gone_when_it_is_answered(yields):
+def test_an_error_is_gone_when_it_is_answered(yields, installed, monkeypatch):
     gone: list[weakref.ref[BaseException]] = []
 
     class WeakError(ValueError):
@@ -377,12 +509,15 @@ def test_an_error_is_gone_when_it_is_answered(yields):
         finally:
             del error
 
+    if installed:
+        monkeypatch.setattr(logging.getLogger("seawall.web"), "disabled", True)  # pytest keeps what it logs
+        Seawall(service="test").install(app)
     simplified(app)
     gc.collect()
     gc.disable()
     try:
         sent, raised = asyncio.run(told_by(app))
-        assert (sent[0]["status"], raised) == (500, "WeakError")
+        assert (sent[0]["status"], raised) == (500, "" if installed else "WeakError")
         assert gone[0]() is None
     finally:
         gc.enable()
