@@ -261,53 +261,62 @@ def _jobs(plan: AlertPlan) -> Row:
     )
 
 
+def _used(plan: AlertPlan) -> list[Panel]:
+    """What the service and its machine use."""
+    mine = ours(plan.service)
+    limits = plan.thresholds
+    return [
+        Panel(
+            title="CPU",
+            description="What the machine uses, and how many cores the service does.",
+            queries=[
+                (f"system_cpu_used_ratio{{{mine}}}", "{{instance}} machine"),
+                (f"rate(process_cpu_seconds_total{{{mine}}}[{RATE}])", "{{instance}} service, cores"),
+            ],
+            unit="percentunit",
+            colours=limit(limits.cpu),
+        ),
+        Panel(
+            title="Memory in use",
+            description="The share of the machine's memory, or of the container's limit.",
+            queries=[(f"system_memory_used_ratio{{{mine}}}", "{{instance}}")],
+            unit="percentunit",
+            most=1.0,
+            colours=limit(limits.memory),
+        ),
+        Panel(
+            title="Resident memory",
+            description="Of the service's processes.",
+            queries=[(f"process_resident_memory_bytes{{{mine}}}", "{{instance}}")],
+            unit="bytes",
+        ),
+        Panel(
+            title="Disk free",
+            description="The share of a disk that is free.",
+            queries=[(f"system_disk_free_ratio{{{mine}}}", "{{instance}} {{path}}")],
+            unit="percentunit",
+            kind="gauge",
+            width=4,
+            most=1.0,
+            colours=((None, "red"), (limits.disk_free, "green")),
+        ),
+        Panel(
+            title="Folders",
+            description="What the folders hold that are swept of what nobody needs.",
+            queries=[(f"max by (folder) (files_held_bytes{{{mine}}})", "{{folder}}")],
+            unit="bytes",
+            width=4,
+        ),
+    ]
+
+
 def _process(plan: AlertPlan) -> Row:
     mine = ours(plan.service)
     limits = plan.thresholds
     return Row(
         title="Process and machine",
         panels=[
-            Panel(
-                title="CPU",
-                description="What the machine uses, and how many cores the service does.",
-                queries=[
-                    (f"system_cpu_used_ratio{{{mine}}}", "{{instance}} machine"),
-                    (f"rate(process_cpu_seconds_total{{{mine}}}[{RATE}])", "{{instance}} service, cores"),
-                ],
-                unit="percentunit",
-                colours=limit(limits.cpu),
-            ),
-            Panel(
-                title="Memory in use",
-                description="The share of the machine's memory, or of the container's limit.",
-                queries=[(f"system_memory_used_ratio{{{mine}}}", "{{instance}}")],
-                unit="percentunit",
-                most=1.0,
-                colours=limit(limits.memory),
-            ),
-            Panel(
-                title="Resident memory",
-                description="Of the service's processes.",
-                queries=[(f"process_resident_memory_bytes{{{mine}}}", "{{instance}}")],
-                unit="bytes",
-            ),
-            Panel(
-                title="Disk free",
-                description="The share of a disk that is free.",
-                queries=[(f"system_disk_free_ratio{{{mine}}}", "{{instance}} {{path}}")],
-                unit="percentunit",
-                kind="gauge",
-                width=4,
-                most=1.0,
-                colours=((None, "red"), (limits.disk_free, "green")),
-            ),
-            Panel(
-                title="Folders",
-                description="What the folders hold that are swept of what nobody needs.",
-                queries=[(f"max by (folder) (files_held_bytes{{{mine}}})", "{{folder}}")],
-                unit="bytes",
-                width=4,
-            ),
+            *_used(plan),
             Panel(
                 title="Event loop lag",
                 description="How late the event loop runs what is due: the 99th percentile.",

@@ -55,8 +55,8 @@ class HandledErrors:
             await self._plain(scope, receive, send)
             return
         if self._routes is not None:
-            simplify(self._routes)
-            self._routes = None
+            routes, self._routes = self._routes, None
+            simplify(routes)
         scope[HANDLERS] = self._handlers
         path: str = scope["path"]
         app = self.app

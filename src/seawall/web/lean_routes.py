@@ -185,7 +185,7 @@ def simplify(routes: Sequence[BaseRoute]) -> None:
 
 
 def _simplify(route: Any) -> None:
-    made = route.app
+    made: Any = getattr(route, "__dict__", {}).get("app")  # no property, which may be anybody's code
     again = _AGAIN.get(made.__code__) if type(made) is FunctionType else None
     if again is not None and (endpoint := inspect.getclosurevars(made).nonlocals.get("f")) is not None:
         route.app = again(endpoint)
